@@ -1,0 +1,23 @@
+/**
+ * What a node keeps about each volume, in one file per volume (volume.json). Format 1.
+ */
+export const VOLUME_RECORD_FORMAT = 1;
+
+export interface LeaseHolder {
+  readonly attachmentId: string;
+  readonly description: string;
+  readonly sinceUnixMs: number;
+}
+
+export interface VolumeRecord {
+  readonly volumeId: string;
+  readonly name: string;
+  readonly sizeBytes: number;
+  readonly blockBytes: number;
+  readonly backend: string;
+  readonly createdUnixMs: number;
+  /** The last generation that was granted; 0 before the first. */
+  readonly generation: number;
+  /** Who holds the lease; undefined if nobody does. */
+  readonly holder: LeaseHolder | undefined;
+}

@@ -1,0 +1,78 @@
+/**
+ * The requests that a volume has admitted and not yet answered, by sequence, with the two limits that
+ * reach back to the clients: how many, and how many bytes of data they carry.
+ *
+ * Sequences rise with admission; they are the order of the node's stream.
+ */
+import { carriedBytes, type BlockRequest } from '../block/block-request.js';
+import type { BlockCompletion } from '../block/block-device.js';
+
+/** Why a job exists. */
+export type JobOrigin =
+  /** A client waits for it. */
+  | 'client'
+  /** The volume's own flush, to empty the replay log. */
+  | 'background-flush'
+  /** An answered write that is sent again; rebuilt from the replay log at every reconnect. */
+  | 'replay';
+
+export class Job {
+  readonly carriedBytes: number;
+
+  constructor(
+    readonly sequence: number,
+    readonly request: BlockRequest,
+    readonly complete: BlockCompletion<BlockRequest>,
+    readonly origin: JobOrigin,
+  ) {
+    this.carriedBytes = carriedBytes(request);
+  }
+}
+
+export interface InFlightLimits {
+  readonly queueDepth: number;
+  readonly bytesMax: number;
+}
+
+export class InFlightTable {
+  readonly #jobs = new Map<number, Job>();
+  #bytes = 0;
+
+  constructor(readonly limits: InFlightLimits) {}
+
+  get count(): number {
+    return this.#jobs.size;
+  }
+
+  get bytes(): number {
+    return this.#bytes;
+  }
+
+  /** False when either limit is reached. Adding is still possible: the overshoot is one received chunk per client. */
+  hasRoom(): boolean {
+    return this.#jobs.size < this.limits.queueDepth && this.#bytes < this.limits.bytesMax;
+  }
+
+  add(job: Job): void {
+    this.#jobs.set(job.sequence, job);
+    this.#bytes += job.carriedBytes;
+  }
+
+  /** Removes and returns the job, or undefined if the sequence is not in flight. */
+  take(sequence: number): Job | undefined {
+    const job = this.#jobs.get(sequence);
+    if (job === undefined) return undefined;
+    this.#jobs.delete(sequence);
+    this.#bytes -= job.carriedBytes;
+    return job;
+  }
+
+  get(sequence: number): Job | undefined {
+    return this.#jobs.get(sequence);
+  }
+
+  /** In no particular order. */
+  values(): IterableIterator<Job> {
+    return this.#jobs.values();
+  }
+}

@@ -1,0 +1,161 @@
+/**
+ * The writes that no successful flush has covered yet, in order, so that they can be sent again after
+ * a node that may have lost them. What is kept where is the store's business (replay-store.ts).
+ *
+ * The log is always an unbroken suffix of the volume's history, which makes sending it again
+ * harmless: every later change of the same blocks follows in the same log.
+ *
+ * A write with FUA stays in the log too until a flush: without it, sending an older write of the same
+ * block again would bring the older data back.
+ */
+import {
+  BLOCK_OPERATION,
+  NO_PAYLOAD,
+  type BlockRequest,
+  type BlockRequestKind,
+} from '../block/block-request.js';
+import {
+  REPLAY_REMOVED,
+  type ReplayPosition,
+  type ReplayRecord,
+  type ReplayStore,
+} from './replay-store.js';
+
+export interface ReplayLimits {
+  /** Payload bytes. When reached, new writes wait until a flush has emptied the log. */
+  readonly bytesMax: number;
+  /** Entries: bounds the index in memory (about 150 bytes each) and the length of a replay. */
+  readonly entriesMax: number;
+}
+
+interface Entry {
+  readonly record: ReplayRecord;
+  readonly position: ReplayPosition;
+}
+
+const KIND_OF_OPERATION = new Map<number, BlockRequestKind>(
+  Object.entries(BLOCK_OPERATION).map(([kind, operation]) => [operation, kind as BlockRequestKind]),
+);
+
+export class ReplayLog {
+  readonly #entries = new Map<number, Entry>();
+  #payloadBytes = 0;
+  #lastSequence = 0;
+  #uncommitted = false;
+
+  constructor(
+    readonly store: ReplayStore,
+    readonly limits: ReplayLimits,
+    /** What the store still had from the last run, in order, with REPLAY_REMOVED records among them. */
+    recovered: readonly { record: ReplayRecord; position: ReplayPosition }[] = [],
+  ) {
+    for (const { record, position } of recovered) {
+      this.#lastSequence = Math.max(this.#lastSequence, record.sequence);
+      if (record.operation === REPLAY_REMOVED) this.#delete(record.sequence);
+      else this.#insert({ record, position });
+    }
+  }
+
+  get count(): number {
+    return this.#entries.size;
+  }
+
+  /** The highest sequence ever kept, 0 before the first. */
+  get lastSequence(): number {
+    return this.#lastSequence;
+  }
+
+  /** Bytes of payload kept. */
+  get bytes(): number {
+    return this.#payloadBytes;
+  }
+
+  /** False when a limit is reached; the overshoot is one received chunk per client. */
+  hasRoom(): boolean {
+    return this.#payloadBytes < this.limits.bytesMax && this.#entries.size < this.limits.entriesMax;
+  }
+
+  /** True from half of a limit on: time for a flush, while writes can still go on. */
+  wantsFlush(): boolean {
+    return (
+      this.#payloadBytes * 2 >= this.limits.bytesMax ||
+      this.#entries.size * 2 >= this.limits.entriesMax
+    );
+  }
+
+  append(sequence: number, request: BlockRequest): void {
+    const record: ReplayRecord = {
+      sequence,
+      operation: BLOCK_OPERATION[request.kind],
+      flags: request.flags,
+      offsetBytes: request.offsetBytes,
+      lengthBytes: request.lengthBytes,
+    };
+    this.#insert({ record, position: this.store.append(record, request.payload) });
+    this.#uncommitted = true;
+  }
+
+  /** The request was answered with an error: its client knows that it has no promise. */
+  remove(sequence: number): void {
+    if (!this.#delete(sequence)) return;
+    this.store.append(
+      { sequence, operation: REPLAY_REMOVED, flags: 0, offsetBytes: 0, lengthBytes: 0 },
+      NO_PAYLOAD,
+    );
+    this.#uncommitted = true;
+  }
+
+  /** Must have returned before a logged write is answered. @throws BlockError when the store is full. */
+  commit(): void {
+    if (!this.#uncommitted) return;
+    this.store.commit();
+    this.#uncommitted = false;
+  }
+
+  /** A flush made everything below the sequence durable. */
+  dropBelow(sequence: number): void {
+    for (const kept of this.#entries.keys()) {
+      if (kept >= sequence) break;
+      this.#delete(kept);
+    }
+    this.store.forgetBelow(this.#entries.size === 0 ? Infinity : sequence);
+  }
+
+  /** The kept sequences from one on, rising. */
+  *sequencesFrom(sequence: number): Generator<number> {
+    for (const kept of this.#entries.keys()) {
+      if (kept >= sequence) yield kept;
+    }
+  }
+
+  /** Reads a kept request back; undefined if it is not kept (any more). */
+  load(sequence: number): BlockRequest | undefined {
+    const entry = this.#entries.get(sequence);
+    return entry === undefined ? undefined : this.#toRequest(entry.record, entry.position);
+  }
+
+  #toRequest(record: ReplayRecord, position: ReplayPosition): BlockRequest {
+    const kind = KIND_OF_OPERATION.get(record.operation);
+    if (kind === undefined)
+      throw new Error(`replay log holds unknown operation ${record.operation}`);
+    const { flags, offsetBytes, lengthBytes } = record;
+    const payload = kind === 'write' ? [this.store.read(position, lengthBytes)] : NO_PAYLOAD;
+    return { kind, offsetBytes, lengthBytes, flags, payload };
+  }
+
+  #insert(entry: Entry): void {
+    this.#lastSequence = entry.record.sequence;
+    this.#entries.set(entry.record.sequence, entry);
+    if (entry.record.operation === BLOCK_OPERATION.write)
+      this.#payloadBytes += entry.record.lengthBytes;
+  }
+
+  #delete(sequence: number): boolean {
+    const entry = this.#entries.get(sequence);
+    if (entry === undefined) return false;
+    this.#entries.delete(sequence);
+    if (entry.record.operation === BLOCK_OPERATION.write)
+      this.#payloadBytes -= entry.record.lengthBytes;
+    return true;
+  }
+}

@@ -1,0 +1,216 @@
+/**
+ * A volume's way to its node: finds the volume, acquires the lease once, opens a session and opens it
+ * again whenever it ended, with waits from retry-policy.ts. It decides nothing about requests: Volume
+ * hears `up`, `down` and `fenced` and acts.
+ */
+import type { BlockResult } from '../block/block-request.js';
+import type { Clock } from '../runtime/clock.js';
+import type { OpenedFrame } from '../rpc/storage-messages.js';
+import { StorageError } from '../rpc/storage-error.js';
+import type { StorageClient, StorageSession } from '../transport/storage-client.js';
+import { retryWaitMs } from './retry-policy.js';
+
+export interface LinkOptions {
+  readonly client: StorageClient;
+  readonly volumeName: string;
+  /** The volume that was attached before a restart; undefined takes whichever has the name. */
+  readonly volumeId: string | undefined;
+  readonly attachmentId: string;
+  /** For people: which daemon this is. */
+  readonly description: string;
+  readonly readOnly: boolean;
+  readonly takeOver: boolean;
+  /** The generation of what waits to be replayed; 0 if nothing does. */
+  readonly expectedGeneration: number;
+  readonly checksum: 'none' | 'crc32c';
+  readonly clock: Clock;
+  /** In [0, 1). */
+  readonly random: () => number;
+}
+
+export interface LinkEvents {
+  /** The lease was granted; called before the first `up`, not for read-only volumes. */
+  leased(generation: number): void;
+  up(session: StorageSession, facts: OpenedFrame): void;
+  completed(sequence: number, result: BlockResult): void;
+  verifierSeen(writeVerifier: bigint): void;
+  /** The session ended or a try to open one failed; another try follows by itself. */
+  down(reason: StorageError): void;
+  /** Another writer has the volume. No further try. */
+  fenced(reason: StorageError): void;
+}
+
+export class VolumeLink {
+  #volumeId = '';
+  #generation = 0;
+  #session: StorageSession | undefined;
+  #failedTries = 0;
+  #cancelRetry: (() => void) | undefined;
+  /** Counts sessions; events of an older one are not heard. */
+  #round = 0;
+  #stopped = false;
+  #firstTry: { resolve: () => void; reject: (reason: StorageError) => void } | undefined;
+
+  constructor(
+    readonly options: LinkOptions,
+    readonly events: LinkEvents,
+  ) {}
+
+  get volumeId(): string {
+    return this.#volumeId;
+  }
+
+  /** 0 for read-only volumes and before the lease. */
+  get generation(): number {
+    return this.#generation;
+  }
+
+  /** Begins. Settles with the outcome of the first try; tries go on after a rejection until `stop`. */
+  start(): Promise<void> {
+    const outcome = new Promise<void>((resolve, reject) => {
+      this.#firstTry = { resolve, reject };
+    });
+    void this.#try();
+    return outcome;
+  }
+
+  /** Breaks the session as if the connection had been lost, and tries again. */
+  restart(reason: StorageError): void {
+    this.#session?.close();
+    this.#onEnded(reason);
+  }
+
+  /** Tries now instead of after the current wait. */
+  retryNow(): void {
+    if (this.#cancelRetry === undefined) return;
+    this.#cancelRetry();
+    this.#cancelRetry = undefined;
+    void this.#try();
+  }
+
+  /** Ends the session and all tries. No event follows. */
+  stop(): void {
+    this.#stopped = true;
+    this.#round += 1;
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.#session?.close();
+    this.#session = undefined;
+  }
+
+  /** Gives the lease up; call after `stop`. @throws StorageError */
+  async release(): Promise<void> {
+    if (this.#generation === 0) return;
+    const { client, attachmentId } = this.options;
+    await client.releaseLease({
+      volumeId: this.#volumeId,
+      attachmentId,
+      generation: this.#generation,
+    });
+  }
+
+  async #try(): Promise<void> {
+    this.#round += 1;
+    const round = this.#round;
+    try {
+      if (this.#volumeId === '') await this.#findVolume(round);
+      if (round !== this.#round) return;
+      if (!this.options.readOnly && this.#generation === 0) await this.#acquireLease(round);
+      if (round !== this.#round) return;
+      this.#openSession(round);
+    } catch (error) {
+      if (round !== this.#round) return;
+      this.#onEnded(
+        error instanceof StorageError
+          ? error
+          : new StorageError('internal', String(error), { cause: error }),
+      );
+    }
+  }
+
+  async #findVolume(round: number): Promise<void> {
+    const { client, volumeName, volumeId } = this.options;
+    const volume = await client.getVolume(volumeName);
+    if (round !== this.#round) return;
+    if (volumeId !== undefined && volume.volumeId !== volumeId) {
+      throw new StorageError(
+        'fenced',
+        `volume ${volumeName} at ${client.address} is not the one that was attached (its id is ${volume.volumeId}, ` +
+          `it was ${volumeId}): it was deleted and made anew; detach it and attach it again`,
+      );
+    }
+    this.#volumeId = volume.volumeId;
+  }
+
+  async #acquireLease(round: number): Promise<void> {
+    const { client, attachmentId, description, expectedGeneration, takeOver } = this.options;
+    const lease = await client.acquireLease({
+      volumeId: this.#volumeId,
+      attachmentId,
+      description,
+      expectedGeneration,
+      takeOver,
+    });
+    if (round !== this.#round) return;
+    this.#generation = lease.generation;
+    this.events.leased(lease.generation);
+  }
+
+  #openSession(round: number): void {
+    const { client, attachmentId, checksum } = this.options;
+    const heard = (): boolean => round === this.#round;
+    const session = client.openSession(
+      {
+        volumeId: this.#volumeId,
+        attachmentId,
+        generation: this.#generation,
+        streamIndex: 0,
+        checksum,
+      },
+      {
+        opened: (facts) => {
+          if (!heard()) return;
+          this.#failedTries = 0;
+          this.events.up(session, facts);
+          this.#settleFirstTry();
+        },
+        completed: (sequence, result) => {
+          if (heard()) this.events.completed(sequence, result);
+        },
+        verifierSeen: (writeVerifier) => {
+          if (heard()) this.events.verifierSeen(writeVerifier);
+        },
+        ended: (reason) => {
+          if (heard()) this.#onEnded(reason);
+        },
+      },
+    );
+    this.#session = session;
+  }
+
+  #onEnded(reason: StorageError): void {
+    if (this.#stopped) return;
+    this.#round += 1;
+    this.#session = undefined;
+    if (reason.kind === 'fenced') {
+      this.events.fenced(reason);
+      this.#settleFirstTry(reason);
+      return;
+    }
+    const waitMs = retryWaitMs(this.#failedTries, this.options.random());
+    this.#failedTries += 1;
+    this.#cancelRetry = this.options.clock.setTimer(waitMs, () => {
+      this.#cancelRetry = undefined;
+      void this.#try();
+    });
+    this.events.down(reason);
+    this.#settleFirstTry(reason);
+  }
+
+  #settleFirstTry(reason?: StorageError): void {
+    const waiting = this.#firstTry;
+    this.#firstTry = undefined;
+    if (reason === undefined) waiting?.resolve();
+    else waiting?.reject(reason);
+  }
+}

@@ -1,0 +1,38 @@
+/**
+ * Where a volume stands between its clients and its node: one variable, its moves as a table.
+ *
+ *   connecting ──► active ◄──► holding ──► failing ──► active
+ *        │           │            │           │
+ *        └───────────┴────────────┴───────────┴──► fenced      (and from everywhere) ──► closed
+ */
+export type VolumeState =
+  /** The node has not been reached yet; size and limits are unknown. */
+  | { readonly name: 'connecting'; readonly detail: string }
+  /** Requests go to the node. */
+  | { readonly name: 'active' }
+  /** The node is away; requests wait. */
+  | { readonly name: 'holding'; readonly detail: string }
+  /** The node was away for longer than the hold time: requests fail with EIO until it is back. */
+  | { readonly name: 'failing'; readonly detail: string }
+  /** Nothing may be written any more: another writer has the volume, or an answered write is lost. */
+  | { readonly name: 'fenced'; readonly detail: string }
+  | { readonly name: 'closed' };
+
+export type VolumeStateName = VolumeState['name'];
+
+const MOVES: Readonly<Record<VolumeStateName, readonly VolumeStateName[]>> = {
+  connecting: ['connecting', 'active', 'fenced', 'closed'],
+  active: ['holding', 'fenced', 'closed'],
+  holding: ['holding', 'active', 'failing', 'fenced', 'closed'],
+  failing: ['failing', 'active', 'fenced', 'closed'],
+  fenced: ['fenced', 'closed'],
+  closed: ['closed'],
+};
+
+/** @throws Error on a move that the table does not have: a bug in this room. */
+export function moveTo(from: VolumeState, to: VolumeState): VolumeState {
+  if (!MOVES[from.name].includes(to.name)) {
+    throw new Error(`a volume cannot move from ${from.name} to ${to.name}`);
+  }
+  return to;
+}
