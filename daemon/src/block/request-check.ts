@@ -9,7 +9,7 @@ import type { DeviceFacts } from './device-facts.js';
 /**
  * @returns why the request must be refused, or undefined if it may go on.
  *   EPERM: a change on a read-only device; ENOSPC: a write or write-zeroes beyond the end;
- *   EINVAL: any other bad range or flag; EOVERFLOW: a read or write longer than requestBytesMax.
+ *   EINVAL: any other bad range, length or flag.
  */
 export function checkRequest(request: BlockRequest, facts: DeviceFacts): BlockError | undefined {
   const { kind, offsetBytes, lengthBytes } = request;
@@ -33,7 +33,7 @@ export function checkRequest(request: BlockRequest, facts: DeviceFacts): BlockEr
   }
   if ((kind === 'read' || kind === 'write') && lengthBytes > facts.requestBytesMax) {
     return new BlockError(
-      'EOVERFLOW',
+      'EINVAL',
       `${kind} of ${lengthBytes} bytes, at most ${facts.requestBytesMax} are allowed`,
     );
   }

@@ -1,0 +1,150 @@
+/**
+ * Listens for NBD clients on a unix or TCP socket and keeps the list of their connections.
+ */
+import { chmodSync, unlinkSync } from 'node:fs';
+import net from 'node:net';
+import type { Clock } from '../runtime/clock.js';
+import type { ExportTable } from './export-table.js';
+import { NbdConnection, type ConnectionEvents, type ConnectionLimits } from './nbd-connection.js';
+
+export interface ListenerOptions {
+  /** `unix:/path` or `host:port`; port 0 takes a free one. */
+  readonly address: string;
+  readonly exports: ExportTable;
+  readonly limits: ConnectionLimits & {
+    /** Most clients at once; a further one is disconnected at once. */
+    readonly connectionsMax: number;
+  };
+  readonly clock: Clock;
+  /** Events of one connection; `peer` names it in the log. */
+  readonly eventsFor: (peer: string) => ConnectionEvents;
+}
+
+export class NbdListener {
+  readonly #connections = new Set<NbdConnection>();
+  readonly #server: net.Server;
+  #socketPath: string | undefined;
+  #hostAndPort = '';
+  #accepted = 0;
+
+  private constructor(readonly options: ListenerOptions) {
+    // Half-open: a client that closed its writing half still gets its answers.
+    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
+      this.#accept(socket);
+    });
+  }
+
+  /** @throws Error with the system's code (EADDRINUSE, EACCES, …) when the address cannot be had */
+  static async listen(options: ListenerOptions): Promise<NbdListener> {
+    const listener = new NbdListener(options);
+    await listener.#listen(options.address);
+    return listener;
+  }
+
+  get connectionCount(): number {
+    return this.#connections.size;
+  }
+
+  /** `unix:/path` or `host:port`, with the port that was really taken. */
+  get address(): string {
+    return this.#socketPath === undefined ? this.#hostAndPort : `unix:${this.#socketPath}`;
+  }
+
+  /** As the NBD URI specification writes it. */
+  uri(exportName: string): string {
+    const name = encodeURIComponent(exportName);
+    return this.#socketPath === undefined
+      ? `nbd://${this.#hostAndPort}/${name}`
+      : `nbd+unix:///${name}?socket=${encodeURI(this.#socketPath)}`;
+  }
+
+  /** Takes no new client, lets those there have the answers they wait for, and ends. */
+  async close(): Promise<void> {
+    const closed = new Promise<void>((resolve) => {
+      this.#server.close(() => {
+        resolve();
+      });
+    });
+    await Promise.all([...this.#connections].map((connection) => connection.stop()));
+    for (const connection of this.#connections) connection.destroy();
+    await closed;
+  }
+
+  async #listen(address: string): Promise<void> {
+    const target = parseAddress(address);
+    await new Promise<void>((resolve, reject) => {
+      this.#server.once('error', reject);
+      this.#server.listen(target, () => {
+        this.#server.off('error', reject);
+        resolve();
+      });
+    });
+    if (target.path !== undefined) {
+      this.#socketPath = target.path;
+      // Guests' disks: for the owner alone, whatever the umask.
+      chmodSync(target.path, 0o600);
+      return;
+    }
+    const bound = this.#server.address() as net.AddressInfo;
+    this.#hostAndPort = `${bound.family === 'IPv6' ? `[${bound.address}]` : bound.address}:${bound.port}`;
+  }
+
+  #accept(socket: net.Socket): void {
+    this.#accepted += 1;
+    const peer = socket.remoteAddress ?? `unix#${this.#accepted}`;
+    const events = this.options.eventsFor(peer);
+    const { connectionsMax } = this.options.limits;
+    if (this.#connections.size >= connectionsMax) {
+      events.protocolError(
+        `refused: ${connectionsMax} clients are connected (nbd.connections_max)`,
+      );
+      socket.destroy();
+      return;
+    }
+    const connection = new NbdConnection(
+      socket,
+      this.options.exports,
+      this.options.limits,
+      this.options.clock,
+      {
+        ...events,
+        closed: () => {
+          this.#connections.delete(connection);
+          events.closed();
+        },
+      },
+    );
+    this.#connections.add(connection);
+  }
+}
+
+function parseAddress(address: string): { path?: string; host?: string; port?: number } {
+  if (address.startsWith('unix:')) return { path: address.slice('unix:'.length) };
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  return { host, port: Number(address.slice(colon + 1)) };
+}
+
+/**
+ * Removes a unix socket that nobody listens on any more.
+ * @throws Error if somebody does
+ */
+export async function clearStaleSocket(path: string): Promise<void> {
+  const alive = await new Promise<boolean>((resolve) => {
+    const probe = net.connect(path);
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', () => {
+      resolve(false);
+    });
+  });
+  if (alive)
+    throw new Error(`another program listens on ${path}; stop it, or choose another socket`);
+  try {
+    unlinkSync(path);
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
+  }
+}

@@ -1,0 +1,411 @@
+/**
+ * The volume core against a pretend node. Goal: each sentence of the durability contract that the
+ * daemon's half is responsible for, and each limit. Method: the node is held, crashed and cut at the
+ * moment that matters; the clock stands still.
+ *
+ * Pictures: W write answered, w write unanswered, F flush answered, | the moment of the fault.
+ */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { BlockError } from '#daemon/block/block-error.js';
+import { submitAsync } from '#daemon/block/block-device.js';
+import {
+  BLOCK_FLAG,
+  flushRequest,
+  rangeRequest,
+  readRequest,
+  writeRequest,
+} from '#daemon/block/block-request.js';
+import { StorageError } from '#daemon/rpc/storage-error.js';
+import { ReplayLog } from '#daemon/volume/replay-log.js';
+import { MemoryReplayStore } from '#daemon/volume/replay-store.js';
+import type { VolumeState } from '#daemon/volume/volume-state.js';
+import { Volume, type VolumeOptions } from '#daemon/volume/volume.js';
+import { FakeClock, settle } from '#test/support/fake-clock.js';
+import { NODE_BYTES, PretendNode } from '#test/support/pretend-node.js';
+
+interface Bench {
+  readonly node: PretendNode;
+  readonly clock: FakeClock;
+  readonly volume: Volume;
+  readonly states: VolumeState[];
+}
+
+const HOLD_MS = 30_000;
+
+async function openVolume(
+  overrides: Partial<VolumeOptions> & {
+    node?: PretendNode;
+    readOnly?: boolean;
+    replayBytesMax?: number;
+  } = {},
+): Promise<Bench> {
+  const node = overrides.node ?? new PretendNode();
+  const clock = new FakeClock();
+  const states: VolumeState[] = [];
+  const volume = new Volume({
+    link: {
+      client: node,
+      volumeName: 'v1',
+      volumeId: undefined,
+      attachmentId: 'a1',
+      description: 'test',
+      readOnly: overrides.readOnly ?? false,
+      takeOver: false,
+      expectedGeneration: 0,
+      checksum: 'none',
+      clock,
+      random: () => 0.5,
+    },
+    limits: { queueDepth: 16, bytesMax: NODE_BYTES },
+    replayLog: new ReplayLog(new MemoryReplayStore(), {
+      bytesMax: overrides.replayBytesMax ?? NODE_BYTES,
+      entriesMax: 1000,
+    }),
+    ioHoldTimeoutMs: HOLD_MS,
+    clock,
+    defer: queueMicrotask,
+    onState: (state) => states.push(state),
+    ...overrides,
+  });
+  await volume.start();
+  return { node, clock, volume, states };
+}
+
+function block(fill: number, lengthBytes = 512): Buffer {
+  return Buffer.alloc(lengthBytes, fill);
+}
+
+/** Starts a request and tells later how it went. */
+function started(
+  volume: Volume,
+  request: Parameters<Volume['submit']>[0],
+): { error?: string; done: boolean } {
+  const seen: { error?: string; done: boolean } = { done: false };
+  volume.submit(request, (_request, result) => {
+    seen.done = true;
+    if (result.error !== undefined) seen.error = result.error.errno;
+  });
+  return seen;
+}
+
+describe('Volume with its node there', () => {
+  it('reads back what it wrote', async () => {
+    const { volume } = await openVolume();
+    await submitAsync(volume, writeRequest(512, block(7)));
+    const { payload } = await submitAsync(volume, readRequest(0, 1536));
+    assert.deepEqual(payload, Buffer.concat([block(0), block(7), block(0)]));
+  });
+
+  it('refuses at its door what cannot fit, and the node never sees it', async () => {
+    const { volume, node } = await openVolume();
+    const beyond = submitAsync(volume, writeRequest(NODE_BYTES - 512, block(1, 1024)));
+    await assert.rejects(beyond, (error: BlockError) => error.errno === 'ENOSPC');
+    assert.equal(node.received.length, 0);
+    assert.equal(volume.counters.failedRequests, 1);
+  });
+
+  it('passes a failed write on with its errno', async () => {
+    const { volume, node } = await openVolume();
+    node.writeError = new BlockError('ENOSPC', 'disk full');
+    await assert.rejects(
+      submitAsync(volume, writeRequest(0, block(1))),
+      (error: BlockError) => error.errno === 'ENOSPC',
+    );
+    assert.equal(volume.unflushedBytes, 0, 'a failed write is not kept for a replay');
+  });
+
+  it('has no room at its queue depth, and says when there is room again', async () => {
+    const { volume, node } = await openVolume();
+    node.hold();
+    for (let index = 0; index < 16; index += 1) started(volume, readRequest(0, 512));
+    assert.equal(volume.hasRoom(), false);
+    let told = 0;
+    volume.whenRoom(() => (told += 1));
+    assert.equal(told, 0);
+    node.answer(1);
+    assert.equal(told, 1);
+    assert.equal(volume.hasRoom(), true);
+  });
+
+  it('keeps within what the node takes at a time, in order', async () => {
+    const node = new PretendNode();
+    node.requestsInFlightMax = 2;
+    const { volume } = await openVolume({ node });
+    node.hold();
+    for (let index = 0; index < 5; index += 1)
+      started(volume, writeRequest(index * 512, block(index)));
+    assert.deepEqual(
+      node.received.map(({ request }) => request.offsetBytes),
+      [0, 512],
+    );
+    node.answer(1);
+    assert.deepEqual(
+      node.received.map(({ request }) => request.offsetBytes),
+      [0, 512, 1024],
+    );
+  });
+
+  it('empties its replay log with a flush of its own before the limit is reached', async () => {
+    const { volume, node } = await openVolume({ replayBytesMax: 4096 });
+    for (let index = 0; index < 6; index += 1) {
+      await submitAsync(volume, writeRequest(index * 512, block(index)));
+      await settle();
+    }
+    assert.equal(
+      node.received.some(({ request }) => request.kind === 'flush'),
+      true,
+    );
+    assert.ok(volume.unflushedBytes < 4096);
+  });
+});
+
+describe('Volume when its node crashes', () => {
+  //  W1 W2 | replay 1 2
+  it('sends answered but unflushed writes again, in order', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1)));
+    await submitAsync(volume, writeRequest(0, block(2)));
+    node.crash();
+    await clock.advance(100);
+    assert.equal(volume.state.name, 'active');
+    const sent = node.received.map(({ sequence }) => sequence);
+    assert.deepEqual(sent, [1, 2, 1, 2]);
+    assert.deepEqual(node.content.subarray(0, 512), block(2));
+    assert.equal(volume.counters.requestsReplayed, 2);
+  });
+
+  //  W1 F2 | nothing to replay
+  it('does not send again what a flush has covered', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1)));
+    await submitAsync(volume, flushRequest());
+    node.crash();
+    await clock.advance(100);
+    assert.equal(node.received.length, 2);
+    assert.deepEqual(node.content.subarray(0, 512), block(1));
+  });
+
+  //  W1 W2(FUA) |  1 is older than 2 and must not win
+  it('keeps a write with FUA in the log while an older write of the same block is there', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1)));
+    await submitAsync(volume, writeRequest(0, block(2), BLOCK_FLAG.FUA));
+    node.crash();
+    await clock.advance(100);
+    assert.deepEqual(node.content.subarray(0, 512), block(2));
+  });
+
+  //  w1 W2 | the reply to 1 was lost
+  it('sends an answered write again after an unanswered older one, although the node kept both', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.hold();
+    const first = started(volume, writeRequest(0, block(1)));
+    const second = started(volume, writeRequest(0, block(2)));
+    node.answerOnly(1);
+    assert.equal(second.done, true);
+    node.disconnect();
+    node.unhold();
+    await clock.advance(100);
+    assert.equal(first.done, true);
+    assert.deepEqual(node.content.subarray(0, 512), block(2));
+  });
+
+  //  w1 W2 F3 |  the flush was answered before the write that is older
+  it('keeps what follows an unanswered write in the log, also after a flush', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.hold();
+    started(volume, writeRequest(0, block(1)));
+    started(volume, writeRequest(0, block(2)));
+    started(volume, flushRequest());
+    node.answerOnly(1);
+    node.answerOnly(1);
+    node.disconnect();
+    node.unhold();
+    await clock.advance(100);
+    assert.deepEqual(node.content.subarray(0, 512), block(2));
+  });
+
+  it('answers a flush only after the replay, when the node crashed while it waited', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(5)));
+    node.hold();
+    const flush = started(volume, flushRequest());
+    node.crash();
+    await clock.advance(100);
+    assert.equal(flush.done, false);
+    node.unhold();
+    await settle();
+    assert.equal(flush.done, true);
+    assert.deepEqual(node.durableContent.subarray(0, 512), block(5));
+  });
+
+  it('does not believe a flush whose verifier shows that writes were lost, and sends them again first', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(6)));
+    node.loseUnflushedSilently();
+    const flush = started(volume, flushRequest());
+    await settle();
+    await clock.advance(100);
+    assert.deepEqual(flush, { done: true });
+    assert.deepEqual(node.durableContent.subarray(0, 512), block(6));
+  });
+
+  it('replays trims and write-zeroes at their place among the writes', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1, 1024)));
+    await submitAsync(volume, rangeRequest('write-zeroes', 0, 512));
+    node.crash();
+    await clock.advance(100);
+    assert.deepEqual(node.content.subarray(0, 1024), Buffer.concat([block(0), block(1)]));
+  });
+
+  it('stops for good when an answered write cannot be sent again', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1)));
+    node.writeError = new BlockError('EIO', 'medium error');
+    node.crash();
+    await clock.advance(100);
+    assert.equal(volume.state.name, 'fenced');
+    await assert.rejects(
+      submitAsync(volume, readRequest(0, 512)),
+      /could not be sent again.*medium error/,
+    );
+  });
+
+  it('paces a replay by what the node takes at a time', async () => {
+    const { volume, node, clock } = await openVolume();
+    for (let index = 0; index < 6; index += 1)
+      await submitAsync(volume, writeRequest(index * 512, block(index)));
+    node.requestsInFlightMax = 2;
+    node.hold();
+    node.crash();
+    await clock.advance(100);
+    assert.equal(node.waitingCount, 2);
+    const read = started(volume, readRequest(5 * 512, 512));
+    for (let index = 0; index < 8; index += 1) node.answer(1);
+    assert.equal(read.done, true);
+    assert.deepEqual(
+      node.received.slice(6).map(({ sequence }) => sequence),
+      [1, 2, 3, 4, 5, 6, 7],
+    );
+  });
+});
+
+describe('Volume while its node is away', () => {
+  it('holds requests and answers them when the node is back', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.away = new StorageError('unavailable', 'connection refused');
+    node.disconnect();
+    const read = started(volume, readRequest(0, 512));
+    await clock.advance(HOLD_MS / 2);
+    assert.equal(volume.state.name, 'holding');
+    assert.equal(read.done, false);
+    node.away = undefined;
+    await clock.advance(3000);
+    assert.deepEqual(read, { done: true });
+  });
+
+  it('fails them with EIO after the hold time, and goes on when the node is back', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.away = new StorageError('unavailable', 'connection refused');
+    node.disconnect();
+    const write = started(volume, writeRequest(0, block(1)));
+    await clock.advance(HOLD_MS);
+    assert.deepEqual(write, { done: true, error: 'EIO' });
+    assert.equal(volume.state.name, 'failing');
+    assert.equal(volume.hasRoom(), true, 'a client that is refused need not wait');
+    node.away = undefined;
+    await clock.advance(3000);
+    assert.equal(volume.state.name, 'active');
+    assert.deepEqual(
+      node.content.subarray(0, 512),
+      block(0),
+      'a write answered with an error is not sent later',
+    );
+  });
+
+  it('keeps answered writes over the hold time', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(9)));
+    node.away = new StorageError('unavailable', 'connection refused');
+    node.crash();
+    await clock.advance(HOLD_MS * 2);
+    node.away = undefined;
+    await clock.advance(3000);
+    assert.deepEqual(node.content.subarray(0, 512), block(9));
+  });
+
+  it('opens the next session under the same generation', async () => {
+    const { node, clock } = await openVolume();
+    node.disconnect();
+    await clock.advance(100);
+    assert.deepEqual(
+      node.opens.map(({ generation }) => generation),
+      [1, 1],
+    );
+  });
+
+  it('stops for good, with EIO and the reason, when another writer took over', async () => {
+    const { volume, node, clock, states } = await openVolume();
+    node.hold();
+    const write = started(volume, writeRequest(0, block(1)));
+    node.disconnect(new StorageError('fenced', 'blkferryd on host b has taken the volume over'));
+    assert.deepEqual(write, { done: true, error: 'EIO' });
+    await clock.advance(HOLD_MS);
+    assert.equal(node.opens.length, 1, 'it does not try again');
+    assert.deepEqual(states.at(-1), {
+      name: 'fenced',
+      detail: 'blkferryd on host b has taken the volume over',
+    });
+  });
+});
+
+describe('Volume at its end', () => {
+  it('drains: waits for what is in flight, flushes, and refuses new requests', async () => {
+    const { volume, node } = await openVolume();
+    node.hold();
+    const write = started(volume, writeRequest(0, block(3)));
+    const drained = volume.drain(1000);
+    await assert.rejects(
+      submitAsync(volume, readRequest(0, 512)),
+      (error: BlockError) => error.errno === 'ESHUTDOWN',
+    );
+    node.unhold();
+    await drained;
+    assert.deepEqual(write, { done: true });
+    assert.deepEqual(node.durableContent.subarray(0, 512), block(3));
+    assert.equal(volume.unflushedBytes, 0);
+  });
+
+  it('says what is left when the node is away until the deadline', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(3)));
+    node.away = new StorageError('unavailable', 'connection refused');
+    node.disconnect();
+    const drained = assert.rejects(volume.drain(1000), /512 bytes of answered writes/);
+    await clock.advance(1001);
+    await drained;
+  });
+
+  it('leaves no timer behind when it is closed', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.away = new StorageError('unavailable', 'connection refused');
+    node.disconnect();
+    await clock.advance(10);
+    const read = started(volume, readRequest(0, 512));
+    await volume.close();
+    assert.deepEqual(read, { done: true, error: 'ESHUTDOWN' });
+    assert.equal(clock.timerCount, 0);
+  });
+
+  it('refuses writes and takes no lease when it is read-only', async () => {
+    const { volume, node } = await openVolume({ readOnly: true });
+    await assert.rejects(
+      submitAsync(volume, writeRequest(0, block(1))),
+      (error: BlockError) => error.errno === 'EPERM',
+    );
+    assert.equal(node.generation, 0);
+    assert.equal(node.opens[0]?.generation, 0);
+  });
+});
