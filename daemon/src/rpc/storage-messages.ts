@@ -116,6 +116,10 @@ export interface RequestBatchFrame {
   readonly kind: 'requests';
   readonly sequences: readonly number[];
   readonly requests: readonly BlockRequest[];
+  /** Whether the payload travels, or came, with checksums. */
+  readonly checksum: ChecksumKind;
+  /** Received frames only: indices of writes whose payload does not fit its checksum; they must not be applied. */
+  readonly damaged?: readonly number[];
 }
 
 /** results[i] answers sequences[i]; both have the same length. */
@@ -125,6 +129,8 @@ export interface ReplyBatchFrame {
   readonly results: readonly BlockResult[];
   /** 0n when the batch answers neither a flush nor a request with FUA. */
   readonly writeVerifier: bigint;
+  /** Whether the payload travels, or came, with checksums. A received read that does not fit has failed with EIO. */
+  readonly checksum: ChecksumKind;
 }
 
 export interface PingFrame {

@@ -24,7 +24,10 @@ export interface Catalog {
   /** All or nothing, durable. `existed` when an equal volume was there. */
   create(volume: NewVolume): Promise<{ record: VolumeRecord; existed: boolean }>;
   /** Replaces generation and holder; durable before it resolves. */
-  setLease(volumeId: string, lease: Pick<VolumeRecord, 'generation' | 'holder'>): Promise<VolumeRecord>;
+  setLease(
+    volumeId: string,
+    lease: Pick<VolumeRecord, 'generation' | 'holder'>,
+  ): Promise<VolumeRecord>;
   /** Changes record and backend; durable before it resolves. */
   resize(volumeId: string, sizeBytes: number): Promise<VolumeRecord>;
   delete(volumeId: string): Promise<void>;

@@ -7,6 +7,11 @@ export interface LeaseHolder {
   readonly attachmentId: string;
   readonly description: string;
   readonly sinceUnixMs: number;
+  /**
+   * The first generation of this holder's unbroken possession: from there on nobody else wrote, so
+   * what it logged under any of them may be sent again.
+   */
+  readonly firstGeneration: number;
 }
 
 export interface VolumeRecord {

@@ -5,11 +5,12 @@
  *
  * The stream comes in through the constructor; nothing here knows how it was made.
  */
-import type { Duplex } from 'node:stream';
+import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { changesContent, type BlockRequest } from '../block/block-request.js';
 import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type {
+  ChecksumKind,
   ClientFrame,
   NodeFrame,
   OpenFrame,
@@ -34,11 +35,11 @@ export interface SessionTimes {
   readonly probeTimeoutMs: number;
 }
 
-/** The part of grpc.ClientDuplexStream that a session uses. */
-export interface FrameStream extends Duplex {
-  write(frame: ClientFrame): boolean;
-  cancel(): void;
-}
+/** The part of a gRPC stream that a session uses. */
+export type FrameStream = Pick<
+  ClientDuplexStream<ClientFrame, NodeFrame>,
+  'write' | 'cancel' | 'on'
+>;
 
 export class GrpcStorageSession implements StorageSession {
   #sequences: number[] = [];
@@ -48,6 +49,8 @@ export class GrpcStorageSession implements StorageSession {
   #over = false;
   #opened = false;
   #lastHeardMs: number;
+  /** In force: what the node agreed to when it opened the session. */
+  #checksum: ChecksumKind = 'none';
   #pings = 0;
   #cancelTimer: () => void;
 
@@ -117,7 +120,7 @@ export class GrpcStorageSession implements StorageSession {
     this.#sequences = [];
     this.#requests = [];
     this.#frameBytes = 0;
-    this.stream.write({ kind: 'requests', sequences, requests });
+    this.stream.write({ kind: 'requests', sequences, requests, checksum: this.#checksum });
   }
 
   #receive(frame: NodeFrame): void {
@@ -137,6 +140,7 @@ export class GrpcStorageSession implements StorageSession {
           return;
         }
         this.#opened = true;
+        this.#checksum = frame.checksum;
         this.#cancelTimer();
         this.#scheduleProbe();
         this.events.opened(frame);

@@ -141,7 +141,13 @@ describe('GrpcStorageSession', () => {
 
   it('tells the write verifier before the completions that it belongs to', async () => {
     const { stream, log } = await opened();
-    stream.answer({ kind: 'replies', sequences: [1, 2], results: [DONE, DONE], writeVerifier: 5n });
+    stream.answer({
+      kind: 'replies',
+      sequences: [1, 2],
+      results: [DONE, DONE],
+      writeVerifier: 5n,
+      checksum: 'none',
+    });
     await settle();
     assert.deepEqual(log, ['opened 5', 'verifier 5', 'completed 1', 'completed 2']);
   });
@@ -185,7 +191,13 @@ describe('GrpcStorageSession', () => {
 
   it('ends when the node breaks the order of frames', async () => {
     const early = openSession();
-    early.stream.answer({ kind: 'replies', sequences: [1], results: [DONE], writeVerifier: 0n });
+    early.stream.answer({
+      kind: 'replies',
+      sequences: [1],
+      results: [DONE],
+      writeVerifier: 0n,
+      checksum: 'none',
+    });
     await settle();
     assert.deepEqual(early.log, ['ended the node answered requests before it opened the session']);
     const twice = await opened();
@@ -197,7 +209,13 @@ describe('GrpcStorageSession', () => {
   it('says nothing more after it was closed', async () => {
     const { stream, session, log, clock } = await opened();
     session.close();
-    stream.answer({ kind: 'replies', sequences: [1], results: [DONE], writeVerifier: 0n });
+    stream.answer({
+      kind: 'replies',
+      sequences: [1],
+      results: [DONE],
+      writeVerifier: 0n,
+      checksum: 'none',
+    });
     await clock.advance(10_000);
     assert.deepEqual(log, ['opened 5']);
   });

@@ -19,12 +19,14 @@ export interface StorageBackend {
   create(volume: VolumeIdentity, folder: string): Promise<void>;
   /** Opens what `create` made. Called once per volume until its device is closed. */
   open(volume: VolumeIdentity, folder: string): Promise<BackendVolume>;
+  /** Bytes of storage in use; the volume may be open or not. */
+  allocatedBytes(volume: VolumeIdentity, folder: string): Promise<number>;
+  /** Forgets what lies outside the folder, which the catalog removes. */
+  delete(volume: VolumeIdentity): Promise<void>;
 }
 
 /** An open volume. Apart from BlockDevice's own promises: submit completes reads and writes in order. */
 export interface BackendVolume extends BlockDevice {
   /** Grows or shrinks; durable when it resolves. `facts` is replaced. New space reads as zeroes. */
   resize(sizeBytes: number): Promise<void>;
-  /** Bytes of storage in use. */
-  allocatedBytes(): Promise<number>;
 }

@@ -1,0 +1,61 @@
+/** An attachment as people read it. */
+import { formatBytes } from '../config/quantity.js';
+import type {
+  AttachmentMessage,
+  AttachmentState,
+  CountersMessage,
+} from '../rpc/admin-messages.js';
+import type { Column } from './table-output.js';
+import { momentInWords } from './time-words.js';
+
+/** True when requests of clients fail or change nothing: somebody has to look. */
+export function needsAttention(state: AttachmentState): boolean {
+  return state === 'failing' || state === 'fenced';
+}
+
+export const ATTACHMENT_COLUMNS: readonly Column<AttachmentMessage>[] = [
+  { title: 'EXPORT', value: (attachment) => attachment.exportName },
+  { title: 'VOLUME', value: (attachment) => attachment.volume },
+  { title: 'NODE', value: (attachment) => attachment.node },
+  { title: 'SIZE', value: (attachment) => formatBytes(attachment.sizeBytes), right: true },
+  { title: 'MODE', value: (attachment) => modeInWords(attachment) },
+  { title: 'STATE', value: (attachment) => attachment.state },
+  { title: 'CLIENTS', value: (attachment) => String(attachment.clientCount), right: true },
+];
+
+export function modeInWords(attachment: AttachmentMessage): string {
+  return attachment.readOnly ? 'ro' : 'rw';
+}
+
+export function attachmentFields(attachment: AttachmentMessage): (readonly [string, string])[] {
+  const { detail, counters } = attachment;
+  return [
+    ['export', attachment.exportName],
+    ['volume', `${attachment.volume} (id ${attachment.volumeId})`],
+    ['node', attachment.node],
+    ['state', detail === '' ? attachment.state : `${attachment.state}: ${detail}`],
+    ['mode', attachment.readOnly ? 'read-only' : `writer, generation ${attachment.generation}`],
+    ['size', `${formatBytes(attachment.sizeBytes)} (${attachment.sizeBytes} bytes)`],
+    ['block', `${attachment.blockBytes} bytes`],
+    ['attached', momentInWords(attachment.attachedUnixMs)],
+    ['attachment', attachment.attachmentId],
+    ['clients', String(attachment.clientCount)],
+    ['reached at', attachment.uris.length === 0 ? 'nowhere' : attachment.uris.join('\n')],
+    ...(counters === undefined ? [] : counterFields(counters)),
+  ];
+}
+
+function counterFields(counters: CountersMessage): (readonly [string, string])[] {
+  const { readRequests, readBytes, writeRequests, writeBytes } = counters;
+  const inFlight = `${counters.requestsInFlight} requests, ${formatBytes(counters.bytesInFlight)}`;
+  return [
+    ['reads', `${readRequests} requests, ${formatBytes(readBytes)}`],
+    ['writes', `${writeRequests} requests, ${formatBytes(writeBytes)}`],
+    ['flushes', String(counters.flushRequests)],
+    ['others', String(counters.otherRequests)],
+    ['failed', String(counters.failedRequests)],
+    ['in flight', inFlight],
+    ['unflushed', formatBytes(counters.unflushedBytes)],
+    ['reconnects', `${counters.reconnects}, ${counters.requestsReplayed} requests sent again`],
+  ];
+}

@@ -1,0 +1,79 @@
+/**
+ * What every command works with: the surroundings, the way to its peer, and one way to print. Each
+ * command gets the same object; it lives for one run.
+ */
+import type { StorageClient } from '../transport/storage-client.js';
+import { addressProblem } from '../rpc/node-address.js';
+import type { AdminClient } from './admin-client.js';
+import type { DaemonOptions, NodeOptions, OutputOptions } from './command-options.js';
+import { CommandError, EXIT_OK } from './exit-codes.js';
+import { toJson } from './json-output.js';
+import type { Surroundings } from './surroundings.js';
+import { printable } from './table-output.js';
+
+export class CommandContext {
+  /** For commands that print a result and yet did not find all well (`status`). */
+  exitCode = EXIT_OK;
+
+  constructor(readonly surroundings: Surroundings) {}
+
+  /** Width for tables on stdout; undefined when nobody looks at a terminal. */
+  get columnsMax(): number | undefined {
+    return this.surroundings.stdoutColumns;
+  }
+
+  /** The one result of a command: a JSON document, or the text that `asText` makes. */
+  print(options: OutputOptions, document: unknown, asText: () => string): void {
+    this.surroundings.stdout.write(options.json === true ? toJson(document) : asText());
+  }
+
+  /** A sentence beside the result. */
+  warn(sentence: string): void {
+    this.surroundings.stderr.write(`blkferry: ${printable(sentence)}\n`);
+  }
+
+  /** Runs `work` with a client of the node; closes the client. */
+  async withNode<Value>(
+    options: NodeOptions,
+    work: (node: StorageClient) => Promise<Value>,
+  ): Promise<Value> {
+    const { node: address, timeout: timeoutMs, insecure = false } = options;
+    requireAddress(address, '--node');
+    const client = this.surroundings.openNode({ address, timeoutMs, insecure });
+    try {
+      return await work(client);
+    } finally {
+      client.close();
+    }
+  }
+
+  /** Runs `work` with a client of the daemon; closes the client. */
+  async withDaemon<Value>(
+    options: DaemonOptions,
+    timeoutMs: number,
+    work: (daemon: AdminClient) => Promise<Value>,
+  ): Promise<Value> {
+    const address = daemonAddress(options.adminSocket);
+    const client = this.surroundings.openDaemon({
+      address,
+      timeoutMs: options.timeout ?? timeoutMs,
+    });
+    try {
+      return await work(client);
+    } finally {
+      client.close();
+    }
+  }
+}
+
+/** The socket as a path or as unix:/path. @throws CommandError */
+export function daemonAddress(adminSocket: string): string {
+  const address = adminSocket.startsWith('unix:') ? adminSocket : `unix:${adminSocket}`;
+  requireAddress(address, '--admin-socket');
+  return address;
+}
+
+function requireAddress(address: string, option: string): void {
+  const problem = addressProblem(address);
+  if (problem !== undefined) throw new CommandError('usage', `${option}: ${problem}`);
+}

@@ -1,0 +1,94 @@
+/**
+ * Options and arguments that several commands share, and how their values are read. Every value is
+ * checked here, before anything is done.
+ */
+import { Command, InvalidArgumentError, Option } from 'commander';
+import { parseBytes, parseDuration } from '../config/quantity.js';
+import { DEFAULT_ADMIN_SOCKET } from '../config/default-paths.js';
+
+/** Where a node listens unless configured otherwise. */
+const DEFAULT_NODE = '127.0.0.1:7600';
+
+/** Questions to the daemon are answered from its memory. */
+export const QUERY_TIMEOUT_MS = 10_000;
+
+/** A call to a node is an update of a small file at most. */
+const NODE_TIMEOUT_MS = 10_000;
+
+export interface OutputOptions {
+  readonly json?: boolean;
+}
+
+export interface NodeOptions {
+  readonly node: string;
+  /** Milliseconds. */
+  readonly timeout: number;
+  readonly insecure?: boolean;
+}
+
+export interface DaemonOptions {
+  readonly adminSocket: string;
+  /** Milliseconds; undefined: what the command usually needs. */
+  readonly timeout?: number;
+}
+
+export function newCommand(name: string, description: string): Command {
+  return new Command(name).description(description).option('--json', 'print one JSON document');
+}
+
+/** For commands that talk to a storage node. */
+export function addNodeOptions(command: Command): Command {
+  return addNodeAddress(command).addOption(
+    new Option('--timeout <duration>', 'most time for one call')
+      .default(NODE_TIMEOUT_MS, '10s')
+      .argParser(readDuration),
+  );
+}
+
+export function addNodeAddress(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--node <address>', 'storage node, as host:port or unix:/path')
+        .env('BLKFERRY_NODE')
+        .default(DEFAULT_NODE),
+    )
+    .addOption(insecureOption());
+}
+
+/** For commands that talk to the daemon. */
+export function addDaemonOptions(command: Command): Command {
+  return command
+    .addOption(
+      new Option('--admin-socket <path>', "the daemon's admin socket")
+        .env('BLKFERRY_ADMIN_SOCKET')
+        .default(DEFAULT_ADMIN_SOCKET),
+    )
+    .addOption(
+      new Option('--timeout <duration>', 'most time to wait for the daemon').argParser(
+        readDuration,
+      ),
+    );
+}
+
+export function insecureOption(): Option {
+  return new Option('--insecure', 'talk to a node on another machine in plain text');
+}
+
+/** "20G", "64KiB" or a number of bytes. */
+export function readBytes(text: string): number {
+  return reading(() => parseBytes(text));
+}
+
+/** "10s", "500ms". */
+export function readDuration(text: string): number {
+  return reading(() => parseDuration(text));
+}
+
+/** A value that cannot be read is a usage error with the reader's own sentence. */
+function reading<Value>(read: () => Value): Value {
+  try {
+    return read();
+  } catch (error) {
+    throw new InvalidArgumentError(error instanceof Error ? error.message : String(error));
+  }
+}

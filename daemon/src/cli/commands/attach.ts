@@ -1,0 +1,54 @@
+/** `blkferry attach VOLUME`: makes a volume available to NBD clients of this machine's daemon. */
+import { Option, type Command } from 'commander';
+import type { CommandContext } from '../command-context.js';
+import {
+  addDaemonOptions,
+  newCommand,
+  type DaemonOptions,
+  type OutputOptions,
+} from '../command-options.js';
+
+/** Connecting to a node that is just starting takes seconds, and the lease may have to expire. */
+const ATTACH_TIMEOUT_MS = 60_000;
+
+interface AttachOptions extends DaemonOptions, OutputOptions {
+  readonly node: string;
+  readonly name: string;
+  readonly readOnly?: boolean;
+  readonly takeOver?: boolean;
+}
+
+export function attachCommand(context: CommandContext): Command {
+  const command = newCommand('attach', 'make a volume available to NBD clients')
+    .argument('<volume>', "the volume's name on its node")
+    .addOption(
+      new Option('--node <address>', 'the storage node, as host:port or unix:/path')
+        .env('BLKFERRY_NODE')
+        .default('', "the daemon's own"),
+    )
+    .addOption(
+      new Option('--name <export>', 'what NBD clients ask for').default('', "the volume's name"),
+    )
+    .option('--read-only', 'refuse writes; needs no lease')
+    .option('--take-over', 'take the volume away from another writer, dead or alive');
+  return addDaemonOptions(command).action((volume: string, options: AttachOptions) =>
+    runAttach(context, volume, options),
+  );
+}
+
+async function runAttach(
+  context: CommandContext,
+  volume: string,
+  options: AttachOptions,
+): Promise<void> {
+  const { node, name: exportName, readOnly = false, takeOver = false } = options;
+  const reply = await context.withDaemon(options, ATTACH_TIMEOUT_MS, (daemon) =>
+    daemon.attach({ volume, node, exportName, readOnly, takeOver }),
+  );
+  context.print(options, reply, () => {
+    const { attachment } = reply;
+    const done = reply.existed ? 'was attached already' : 'attached';
+    const lines = [`volume ${volume} ${done} as ${attachment.exportName}`, ...attachment.uris];
+    return `${lines.join('\n')}\n`;
+  });
+}

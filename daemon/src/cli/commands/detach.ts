@@ -1,0 +1,49 @@
+/** `blkferry detach NAME`: ends an attachment; everything answered is on the node's disk afterwards. */
+import type { Command } from 'commander';
+import { formatBytes } from '../../config/quantity.js';
+import type { CommandContext } from '../command-context.js';
+import {
+  addDaemonOptions,
+  newCommand,
+  type DaemonOptions,
+  type OutputOptions,
+} from '../command-options.js';
+import { exportHint } from '../export-hint.js';
+
+/** The daemon flushes first, and a slow disk may have a lot in its cache. */
+const DETACH_TIMEOUT_MS = 300_000;
+
+interface DetachOptions extends DaemonOptions, OutputOptions {
+  readonly force?: boolean;
+}
+
+export function detachCommand(context: CommandContext): Command {
+  const command = newCommand('detach', 'end an attachment, after a flush')
+    .argument('<export>', 'the name NBD clients use')
+    .option(
+      '--force',
+      'also with clients connected, or when the node is away: then what it did not flush is given up',
+    );
+  return addDaemonOptions(command).action((exportName: string, options: DetachOptions) =>
+    runDetach(context, exportName, options),
+  );
+}
+
+async function runDetach(
+  context: CommandContext,
+  exportName: string,
+  options: DetachOptions,
+): Promise<void> {
+  const { force = false } = options;
+  const { reply, hint } = await context.withDaemon(options, DETACH_TIMEOUT_MS, async (daemon) => {
+    const reply = await daemon.detach({ exportName, force });
+    return { reply, hint: reply.absent ? await exportHint(daemon, exportName) : '' };
+  });
+  context.print(options, reply, () =>
+    reply.absent ? `${exportName} was not attached${hint}\n` : `${exportName} detached\n`,
+  );
+  if (reply.discardedBytes > 0) {
+    const lost = formatBytes(reply.discardedBytes);
+    context.warn(`${lost} of answered writes were given up: they did not reach the node's disk`);
+  }
+}

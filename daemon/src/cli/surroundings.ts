@@ -1,0 +1,33 @@
+/**
+ * Everything of the world that a command touches, handed in so that tests can play the world: streams,
+ * environment, time, the two kinds of peers, and Ctrl-C.
+ */
+import type { Readable, Writable } from 'node:stream';
+import type { Clock } from '../runtime/clock.js';
+import type { StorageClient } from '../transport/storage-client.js';
+import type { AdminClient, AdminClientOptions } from './admin-client.js';
+
+export interface NodeClientOptions {
+  /** host:port or unix:/path */
+  readonly address: string;
+  /** Most time for one call. */
+  readonly timeoutMs: number;
+  /** Allow plain text to other machines. */
+  readonly insecure: boolean;
+}
+
+export interface Surroundings {
+  readonly stdin: Readable;
+  readonly stdout: Writable;
+  readonly stderr: Writable;
+  /** Width of the terminal on stdout; undefined when it is not a terminal. */
+  readonly stdoutColumns: number | undefined;
+  readonly stderrIsTerminal: boolean;
+  readonly hostname: string;
+  readonly processId: number;
+  readonly clock: Clock;
+  openNode(options: NodeClientOptions): StorageClient;
+  openDaemon(options: AdminClientOptions): AdminClient;
+  /** Calls back at SIGINT and SIGTERM instead of dying; returns how to stop listening. */
+  onStopSignal(callback: (signalName: string) => void): () => void;
+}

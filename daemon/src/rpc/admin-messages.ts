@@ -1,0 +1,80 @@
+/**
+ * The TypeScript side of admin.proto: names and fields of the .proto in camel case, uint64 as a safe
+ * number, the enum as its lower-case name. A test holds the two against each other.
+ */
+export interface AttachRequestMessage {
+  volume: string;
+  node: string;
+  exportName: string;
+  readOnly: boolean;
+  takeOver: boolean;
+}
+
+export interface AttachReplyMessage {
+  attachment: AttachmentMessage;
+  existed: boolean;
+}
+
+export interface DetachRequestMessage {
+  exportName: string;
+  force: boolean;
+}
+
+export interface DetachReplyMessage {
+  absent: boolean;
+  discardedBytes: number;
+}
+
+export interface ListAttachmentsReplyMessage {
+  attachments: AttachmentMessage[];
+}
+
+export interface GetAttachmentRequestMessage {
+  exportName: string;
+}
+
+export type AttachmentState =
+  'unspecified' | 'connecting' | 'active' | 'holding' | 'failing' | 'draining' | 'fenced';
+
+export interface AttachmentMessage {
+  exportName: string;
+  volume: string;
+  volumeId: string;
+  node: string;
+  attachmentId: string;
+  readOnly: boolean;
+  generation: number;
+  state: AttachmentState;
+  detail: string;
+  sizeBytes: number;
+  blockBytes: number;
+  uris: string[];
+  clientCount: number;
+  counters: CountersMessage | undefined;
+  attachedUnixMs: number;
+}
+
+export interface CountersMessage {
+  readRequests: number;
+  readBytes: number;
+  writeRequests: number;
+  writeBytes: number;
+  flushRequests: number;
+  otherRequests: number;
+  failedRequests: number;
+  requestsInFlight: number;
+  bytesInFlight: number;
+  unflushedBytes: number;
+  reconnects: number;
+  requestsReplayed: number;
+}
+
+export interface DaemonMessage {
+  version: string;
+  hostname: string;
+  uptimeMs: number;
+  residentBytes: number;
+  attachmentCount: number;
+  nbdListeners: string[];
+  defaultNode: string;
+}

@@ -1,0 +1,237 @@
+/**
+ * Request and reply batches → wire bytes. An encoded batch is lazy: grpc-js asks a serialized message
+ * only for its length and to copy itself behind its own five header bytes, so columns and payload are
+ * written once, straight into the buffer that the socket gets. The bytes are those that protobufjs
+ * would write (a test compares them), and another test fails if grpc-js begins to ask for more.
+ */
+import { BLOCK_ERRNO } from '../block/block-error.js';
+import {
+  BLOCK_OPERATION,
+  payloadBytes,
+  type BlockRequest,
+  type BlockResult,
+} from '../block/block-request.js';
+import { checksumOf } from './checksum.js';
+import type { ReplyBatchFrame, RequestBatchFrame } from './storage-messages.js';
+import { varintBytes, writeFixed64, writeVarint } from './wire-reader.js';
+
+/** Field numbers of storage.proto as tags: number * 8 + wire type. */
+export const TAG = {
+  /** ClientFrame.requests and NodeFrame.replies. */
+  batch: 0x12,
+  sequence: 0x0a,
+  payload: 0x7a,
+  request: { operation: 0x12, offset: 0x1a, length: 0x22, checksum: 0x2a },
+  reply: {
+    error: 0x12,
+    payloadLength: 0x1a,
+    checksum: 0x22,
+    errorText: 0x2a,
+    extents: 0x32,
+    writeVerifier: 0x39,
+  },
+} as const;
+
+/** A message that writes itself where grpc-js wants it: what grpc-js uses of a Buffer, and nothing else. */
+export interface LazyMessage {
+  readonly length: number;
+  readonly byteLength: number;
+  copy(target: Buffer, targetStart: number): number;
+}
+
+/** Bytes of a packed column or other length-delimited field with its tag; 0 if it is empty and left out. */
+function fieldBytes(contentBytes: number): number {
+  return contentBytes === 0 ? 0 : 1 + varintBytes(contentBytes) + contentBytes;
+}
+
+/** The tag and length of a field; nothing for an empty one, which is left out. */
+function writeTag(target: Buffer, tag: number, contentBytes: number, at: number): number {
+  if (contentBytes === 0) return at;
+  target[at] = tag;
+  return writeVarint(target, contentBytes, at + 1);
+}
+
+export class LazyRequestBatch implements LazyMessage {
+  readonly byteLength: number;
+  readonly #batchBytes: number;
+  readonly #payloadBytes: number;
+  readonly #checksums: number[] = [];
+
+  constructor(readonly frame: RequestBatchFrame) {
+    let payload = 0;
+    for (const request of frame.requests) {
+      const carried = payloadBytes(request.payload);
+      assertCarries(request, carried);
+      payload += carried;
+      if (frame.checksum === 'crc32c' && request.kind === 'write')
+        this.#checksums.push(checksumOf(request.payload));
+    }
+    const count = frame.requests.length;
+    this.#payloadBytes = payload;
+    this.#batchBytes =
+      3 * fieldBytes(8 * count) +
+      fieldBytes(4 * count) +
+      fieldBytes(4 * this.#checksums.length) +
+      fieldBytes(payload);
+    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes;
+  }
+
+  get length(): number {
+    return this.byteLength;
+  }
+
+  copy(target: Buffer, targetStart: number): number {
+    const { sequences, requests } = this.frame;
+    const wide = 8 * requests.length;
+    target[targetStart] = TAG.batch;
+    let at = writeVarint(target, this.#batchBytes, targetStart + 1);
+    at = writeTag(target, TAG.sequence, wide, at);
+    for (const sequence of sequences) at = writeFixed64(target, sequence, at);
+    at = writeTag(target, TAG.request.operation, 4 * requests.length, at);
+    for (const { kind, flags } of requests)
+      at = target.writeUInt32LE(BLOCK_OPERATION[kind] + flags * 256, at);
+    at = writeTag(target, TAG.request.offset, wide, at);
+    for (const { offsetBytes } of requests) at = writeFixed64(target, offsetBytes, at);
+    at = writeTag(target, TAG.request.length, wide, at);
+    for (const { lengthBytes } of requests) at = writeFixed64(target, lengthBytes, at);
+    at = writeFixed32Column(target, TAG.request.checksum, this.#checksums, at);
+    if (this.#payloadBytes > 0) {
+      at = writeTag(target, TAG.payload, this.#payloadBytes, at);
+      for (const { payload } of requests) {
+        for (const part of payload) at += part.copy(target, at);
+      }
+    }
+    return at - targetStart;
+  }
+}
+
+/** A batch in which this does not hold would shift the data of every later write. */
+function assertCarries({ kind, lengthBytes }: BlockRequest, carried: number): void {
+  if (carried !== (kind === 'write' ? lengthBytes : 0))
+    throw new Error(`a ${kind} of ${lengthBytes} bytes carries ${carried} bytes`);
+}
+
+function writeFixed32Column(
+  target: Buffer,
+  tag: number,
+  values: readonly number[],
+  at: number,
+): number {
+  if (values.length === 0) return at;
+  let end = writeTag(target, tag, 4 * values.length, at);
+  for (const value of values) end = target.writeUInt32LE(value, end);
+  return end;
+}
+
+export class LazyReplyBatch implements LazyMessage {
+  readonly byteLength: number;
+  readonly #batchBytes: number;
+  readonly #payloadBytes: number;
+  readonly #checksums: number[] = [];
+  /** The sparse messages, encoded: few requests fail or ask for extents. */
+  readonly #errorTexts: Buffer[] = [];
+  readonly #extents: Buffer[] = [];
+
+  constructor(readonly frame: ReplyBatchFrame) {
+    const count = frame.results.length;
+    let payload = 0;
+    for (let index = 0; index < count; index += 1) {
+      const result = frame.results[index];
+      if (result === undefined) continue;
+      payload += result.payload.length;
+      if (frame.checksum === 'crc32c' && result.payload.length > 0)
+        this.#checksums.push(checksumOf([result.payload]));
+      if (result.error !== undefined && result.error.reason !== '')
+        this.#errorTexts.push(encodeErrorText(index, result.error.reason));
+      if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result));
+    }
+    this.#payloadBytes = payload;
+    this.#batchBytes =
+      fieldBytes(8 * count) +
+      2 * fieldBytes(4 * count) +
+      fieldBytes(4 * this.#checksums.length) +
+      sparseBytes(this.#errorTexts) +
+      sparseBytes(this.#extents) +
+      (frame.writeVerifier === 0n ? 0 : 9) +
+      fieldBytes(payload);
+    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes;
+  }
+
+  get length(): number {
+    return this.byteLength;
+  }
+
+  copy(target: Buffer, targetStart: number): number {
+    const { sequences, results, writeVerifier } = this.frame;
+    const narrow = 4 * results.length;
+    target[targetStart] = TAG.batch;
+    let at = writeVarint(target, this.#batchBytes, targetStart + 1);
+    at = writeTag(target, TAG.sequence, 8 * results.length, at);
+    for (const sequence of sequences) at = writeFixed64(target, sequence, at);
+    at = writeTag(target, TAG.reply.error, narrow, at);
+    for (const { error } of results)
+      at = target.writeUInt32LE(error === undefined ? 0 : BLOCK_ERRNO[error.errno], at);
+    at = writeTag(target, TAG.reply.payloadLength, narrow, at);
+    for (const { payload } of results) at = target.writeUInt32LE(payload.length, at);
+    at = writeFixed32Column(target, TAG.reply.checksum, this.#checksums, at);
+    at = writeSparse(target, TAG.reply.errorText, this.#errorTexts, at);
+    at = writeSparse(target, TAG.reply.extents, this.#extents, at);
+    if (writeVerifier !== 0n) {
+      target[at] = TAG.reply.writeVerifier;
+      at = target.writeBigUInt64LE(writeVerifier, at + 1);
+    }
+    if (this.#payloadBytes > 0) {
+      at = writeTag(target, TAG.payload, this.#payloadBytes, at);
+      for (const { payload } of results) at += payload.copy(target, at);
+    }
+    return at - targetStart;
+  }
+}
+
+function sparseBytes(messages: readonly Buffer[]): number {
+  let bytes = 0;
+  for (const message of messages) bytes += 1 + varintBytes(message.length) + message.length;
+  return bytes;
+}
+
+function writeSparse(target: Buffer, tag: number, messages: readonly Buffer[], at: number): number {
+  let end = at;
+  for (const message of messages) {
+    end = writeTag(target, tag, message.length, end);
+    end += message.copy(target, end);
+  }
+  return end;
+}
+
+/** Longer sentences are cut: they are for a log line. */
+export const ERROR_TEXT_CHARS_MAX = 300;
+
+/** ErrorText { index = 1 (left out if 0), text = 2 }; the reason is not empty. */
+function encodeErrorText(index: number, reason: string): Buffer {
+  const text = Buffer.from(reason.slice(0, ERROR_TEXT_CHARS_MAX));
+  const bytes = Buffer.alloc((index === 0 ? 0 : 1 + varintBytes(index)) + fieldBytes(text.length));
+  text.copy(bytes, writeTag(bytes, 0x12, text.length, writeIndex(bytes, index)));
+  return bytes;
+}
+
+/** Extents { index = 1 (left out if 0), length = 2 (packed fixed64), state = 3 (packed varint, one byte each) } */
+function encodeExtents(index: number, { extents }: BlockResult): Buffer {
+  const count = extents.length;
+  const bytes = Buffer.alloc(
+    (index === 0 ? 0 : 1 + varintBytes(index)) + fieldBytes(8 * count) + fieldBytes(count),
+  );
+  let at = writeTag(bytes, 0x12, 8 * count, writeIndex(bytes, index));
+  for (const { lengthBytes } of extents) at = writeFixed64(bytes, lengthBytes, at);
+  at = writeTag(bytes, 0x1a, count, at);
+  for (const { hole, zero } of extents) {
+    bytes[at] = (hole ? 1 : 0) + (zero ? 2 : 0);
+    at += 1;
+  }
+  return bytes;
+}
+
+function writeIndex(bytes: Buffer, index: number): number {
+  if (index === 0) return 0;
+  bytes[0] = 0x08;
+  return writeVarint(bytes, index, 1);
+}

@@ -1,0 +1,37 @@
+/** gRPC settings of both ends in one place, each with its reason. */
+import type { ChannelOptions } from '@grpc/grpc-js';
+import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
+
+/**
+ * HTTP/2 flow-control window. The default of 64 KiB allows 64 KiB per round trip and was measured at a
+ * fifth of the throughput of 8 MiB; more brought nothing.
+ */
+export const FLOW_CONTROL_WINDOW_BYTES = 8 * 1024 * 1024;
+
+/** A frame holds one longest request at least; columns and small requests come on top. */
+export const MESSAGE_BYTES_MAX = REQUEST_BYTES_MAX + 8 * 1024 * 1024;
+
+const COMMON: ChannelOptions = {
+  'grpc.max_receive_message_length': MESSAGE_BYTES_MAX,
+  'grpc.max_send_message_length': MESSAGE_BYTES_MAX,
+  // Retries keep every sent message in memory; sessions are retried by the volume, which knows more.
+  'grpc.enable_retries': 0,
+  // Channel statistics cost time on every message and nobody reads them.
+  'grpc.enable_channelz': 0,
+  'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
+};
+
+export const SERVER_OPTIONS: ChannelOptions = { ...COMMON };
+
+export const CLIENT_OPTIONS: ChannelOptions = {
+  ...COMMON,
+  'grpc-node.flow_control_window': FLOW_CONTROL_WINDOW_BYTES,
+  // A node that was restarted must be found at once: the default backs off up to two minutes.
+  'grpc.initial_reconnect_backoff_ms': 50,
+  'grpc.min_reconnect_backoff_ms': 50,
+  'grpc.max_reconnect_backoff_ms': 1000,
+  // Connections are not shared between clients of the same address behind their backs.
+  'grpc.use_local_subchannel_pool': 1,
+  // Names and proxies: an address of a node is an address.
+  'grpc.enable_http_proxy': 0,
+};

@@ -1,0 +1,26 @@
+/** Addresses of nodes and daemons as users write them: `host:port` or `unix:/path`. */
+
+/** @returns why the address cannot be one, or undefined */
+export function addressProblem(address: string): string | undefined {
+  if (address.startsWith('unix:')) {
+    const path = address.slice('unix:'.length);
+    if (!path.startsWith('/'))
+      return `${address} is not an address: a unix socket needs an absolute path, as in unix:/run/blkferry/node.sock`;
+    // sockaddr_un has 108 bytes, one of them the end.
+    if (Buffer.byteLength(path) > 107)
+      return `${address} is too long for a unix socket: 107 bytes at most`;
+    return undefined;
+  }
+  const match = /^(\[[0-9a-fA-F:.]+\]|[^:/\s]+):(\d{1,5})$/.exec(address);
+  if (match === null || Number(match[2]) > 65535) {
+    return `${address} is not an address; write host:port (127.0.0.1:7600) or unix:/path`;
+  }
+  return undefined;
+}
+
+/** True if what is sent there does not leave this machine. */
+export function isLocalAddress(address: string): boolean {
+  if (address.startsWith('unix:')) return true;
+  const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  return host === 'localhost' || host === '::1' || /^127(\.\d{1,3}){3}$/.test(host);
+}

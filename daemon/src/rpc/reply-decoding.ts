@@ -1,0 +1,147 @@
+/**
+ * Wire bytes → a batch of block results. The data of reads becomes views onto the received message,
+ * never copies. Whether a result fits its request is for the one who sent it to say.
+ */
+import { BlockError } from '../block/block-error.js';
+import {
+  DONE,
+  EMPTY_BUFFER,
+  failed,
+  type BlockResult,
+  type Extent,
+} from '../block/block-request.js';
+import {
+  decodePlain,
+  entries,
+  invalid,
+  readSequences,
+  toColumns,
+  type Span,
+  type TaggedSpan,
+} from './batch-columns.js';
+import { TAG } from './batch-encoding.js';
+import { ChecksumColumn } from './checksum.js';
+import { lookupType } from './proto-root.js';
+import { toBlockError } from './status-code.js';
+import type { ReplyBatchFrame } from './storage-messages.js';
+
+const LAYOUT = {
+  type: lookupType('blkferry.storage.v1.ReplyBatch'),
+  columns: [
+    TAG.sequence,
+    TAG.reply.error,
+    TAG.reply.payloadLength,
+    TAG.reply.checksum,
+    TAG.payload,
+  ],
+  others: [TAG.reply.errorText, TAG.reply.extents, TAG.reply.writeVerifier],
+};
+type Columns = readonly [Span, Span, Span, Span, Span];
+
+const ERROR_TEXT = lookupType('blkferry.storage.v1.ErrorText');
+const EXTENTS = lookupType('blkferry.storage.v1.Extents');
+
+const DAMAGED_READ = new BlockError(
+  'EIO',
+  'checksum mismatch on the wire: the data of a read was damaged on its way from the node',
+);
+
+/**
+ * Bytes [start, end) of a frame hold a ReplyBatch. A read whose data does not fit its checksum has
+ * failed with EIO.
+ *
+ * @throws StorageError 'invalid': the stream can no longer be trusted
+ */
+export function decodeReplyBatch(frame: Buffer, start: number, end: number): ReplyBatchFrame {
+  const batch = toColumns(frame, start, end, LAYOUT);
+  const { bytes } = batch;
+  const [sequence, error, payloadLength, checksum, payload] = batch.columns as Columns;
+  const count = entries(sequence, 8);
+  if (entries(error, 4) !== count || entries(payloadLength, 4) !== count)
+    invalid('the columns of a reply batch differ in length');
+  const rare = batch.others.length === 0 ? NOTHING_RARE : readRare(bytes, batch.others, count);
+  const sums = new ChecksumColumn(bytes, checksum);
+  const results = new Array<BlockResult>(count);
+  const payloadEnd = payload.start + payload.bytes;
+  let payloadAt = payload.start;
+  for (let index = 0; index < count; index += 1) {
+    const errorNumber = bytes.readUInt32LE(error.start + 4 * index);
+    const lengthBytes = bytes.readUInt32LE(payloadLength.start + 4 * index);
+    if (lengthBytes > payloadEnd - payloadAt)
+      invalid('the reads of a reply batch are longer than its payload');
+    if (errorNumber !== 0) {
+      if (lengthBytes > 0) invalid('a reply batch holds an error with a payload');
+      results[index] = failed(toBlockError(errorNumber, rare.texts.get(index) ?? ''));
+    } else if (lengthBytes > 0) {
+      const data = bytes.subarray(payloadAt, payloadAt + lengthBytes);
+      payloadAt += lengthBytes;
+      results[index] = sums.fits([data])
+        ? { error: undefined, payload: data, extents: DONE.extents }
+        : failed(DAMAGED_READ);
+    } else {
+      const extents = rare.extents.get(index);
+      results[index] =
+        extents === undefined ? DONE : { error: undefined, payload: EMPTY_BUFFER, extents };
+    }
+  }
+  if (payloadAt !== payloadEnd) invalid('the payload of a reply batch is longer than its reads');
+  sums.assertUsedUp();
+  return {
+    kind: 'replies',
+    sequences: readSequences(bytes, sequence, count),
+    results,
+    writeVerifier: rare.writeVerifier,
+    checksum: checksum.bytes > 0 ? 'crc32c' : 'none',
+  };
+}
+
+/** What few batches hold. */
+interface RareFields {
+  /** By index into the columns. */
+  readonly texts: ReadonlyMap<number, string>;
+  readonly extents: ReadonlyMap<number, Extent[]>;
+  /** 0n if absent. */
+  readonly writeVerifier: bigint;
+}
+
+const NOTHING_RARE: RareFields = { texts: new Map(), extents: new Map(), writeVerifier: 0n };
+
+function readRare(bytes: Buffer, fields: readonly TaggedSpan[], count: number): RareFields {
+  const texts = new Map<number, string>();
+  const extents = new Map<number, Extent[]>();
+  let writeVerifier = 0n;
+  for (const field of fields) {
+    if (field.tag === TAG.reply.writeVerifier) {
+      writeVerifier = bytes.readBigUInt64LE(field.start);
+      continue;
+    }
+    const content = bytes.subarray(field.start, field.start + field.bytes);
+    if (field.tag === TAG.reply.errorText) {
+      const { index, text } = decodePlain<{ index: number; text: string }>(ERROR_TEXT, content);
+      texts.set(index, text);
+    } else {
+      const { index, runs } = readExtents(content);
+      if (index >= count || extents.has(index))
+        invalid('the extents of a reply batch do not fit its replies');
+      extents.set(index, runs);
+    }
+  }
+  return { texts, extents, writeVerifier };
+}
+
+function readExtents(content: Buffer): { index: number; runs: Extent[] } {
+  const { index, length, state } = decodePlain<{
+    index: number;
+    length: { toNumber(): number }[];
+    state: number[];
+  }>(EXTENTS, content);
+  if (length.length === 0 || length.length !== state.length)
+    invalid('a reply batch holds extents whose lengths and states differ in number');
+  return { index, runs: length.map((one, at) => toExtent(one.toNumber(), state[at] ?? 0)) };
+}
+
+function toExtent(lengthBytes: number, state: number): Extent {
+  if (!Number.isSafeInteger(lengthBytes) || lengthBytes <= 0 || state > 3)
+    invalid(`a reply batch holds an extent of ${lengthBytes} bytes in state ${state}`);
+  return { lengthBytes, hole: (state & 1) !== 0, zero: (state & 2) !== 0 };
+}

@@ -1,0 +1,186 @@
+/**
+ * The frames of a session on the wire: batches through their own codec, the few others through
+ * protobufjs. These four functions are the (de)serializers of Storage.OpenSession.
+ */
+import type { Capabilities } from '../block/device-facts.js';
+import { LazyReplyBatch, LazyRequestBatch, type LazyMessage } from './batch-encoding.js';
+import { decodeMessage, encodeMessage } from './message-codec.js';
+import { lookupType } from './proto-root.js';
+import { decodeReplyBatch } from './reply-decoding.js';
+import { decodeRequestBatch } from './request-decoding.js';
+import { StorageError } from './storage-error.js';
+import type {
+  ChecksumKind,
+  ClientFrame,
+  NodeFrame,
+  OpenFrame,
+  OpenedFrame,
+  PingFrame,
+  VolumeMessage,
+} from './storage-messages.js';
+import {
+  WIRE_TYPE,
+  WireReader,
+  readFixed64,
+  varintBytes,
+  writeFixed64,
+  writeVarint,
+} from './wire-reader.js';
+
+const OPEN = lookupType('blkferry.storage.v1.Open');
+const OPENED = lookupType('blkferry.storage.v1.Opened');
+
+/** The field of both frames that holds a batch; 1 is open or opened, 3 is ping or pong. */
+const FIELD = { open: 1, batch: 2, ping: 3 } as const;
+
+export function encodeClientFrame(frame: ClientFrame): LazyMessage {
+  switch (frame.kind) {
+    case 'requests':
+      return new LazyRequestBatch(frame);
+    case 'open':
+      return encodeField(encodeMessage(OPEN, { ...frame }));
+    case 'ping':
+    case 'pong':
+      return encodePing(frame);
+  }
+}
+
+export function encodeNodeFrame(frame: NodeFrame): LazyMessage {
+  switch (frame.kind) {
+    case 'replies':
+      return new LazyReplyBatch(frame);
+    case 'opened':
+      return encodeField(encodeMessage(OPENED, toOpenedMessage(frame)));
+    case 'ping':
+    case 'pong':
+      return encodePing(frame);
+  }
+}
+
+/** @throws StorageError 'invalid' */
+export function decodeClientFrame(frame: Buffer): ClientFrame {
+  const { field, bytes, start, end } = findBody(frame);
+  switch (field) {
+    case FIELD.open:
+      return {
+        ...(decodeMessage(OPEN, bytes.subarray(start, end)) as Omit<OpenFrame, 'kind'>),
+        kind: 'open',
+      };
+    case FIELD.batch:
+      return decodeRequestBatch(bytes, start, end);
+    default:
+      return { kind: 'ping', number: readFixed64(bytes, start) };
+  }
+}
+
+/** @throws StorageError 'invalid' */
+export function decodeNodeFrame(frame: Buffer): NodeFrame {
+  const { field, bytes, start, end } = findBody(frame);
+  switch (field) {
+    case FIELD.open:
+      return toOpenedFrame(decodeMessage(OPENED, bytes.subarray(start, end)) as OpenedMessage);
+    case FIELD.batch:
+      return decodeReplyBatch(bytes, start, end);
+    default:
+      return { kind: 'pong', number: readFixed64(bytes, start) };
+  }
+}
+
+/** Where the body of a frame is. */
+interface Body {
+  readonly field: number;
+  readonly bytes: Buffer;
+  readonly start: number;
+  readonly end: number;
+}
+
+/**
+ * The one body of a frame. Should there be several, protobuf wants the last of a oneof, and a message
+ * that comes in two pieces as one: its pieces end to end.
+ */
+function findBody(bytes: Buffer): Body {
+  const reader = new WireReader(bytes, 0, bytes.length);
+  let body: Body | undefined;
+  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+    const field = tag >>> 3;
+    const wireType = tag & 7;
+    if (field === FIELD.ping && wireType === WIRE_TYPE.FIXED64) {
+      body = { field, bytes, start: reader.at, end: reader.at + 8 };
+      reader.skip(wireType);
+    } else if ((field === FIELD.open || field === FIELD.batch) && wireType === WIRE_TYPE.BYTES) {
+      const lengthBytes = reader.length();
+      const piece = { field, bytes, start: reader.at, end: reader.at + lengthBytes };
+      body = body?.field === field ? joined(body, piece) : piece;
+      reader.at += lengthBytes;
+    } else {
+      reader.skip(wireType);
+    }
+  }
+  if (body === undefined) throw new StorageError('invalid', 'a frame without a known body');
+  return body;
+}
+
+function joined(first: Body, second: Body): Body {
+  const pieces = [first, second].map(({ bytes, start, end }) => bytes.subarray(start, end));
+  const bytes = Buffer.concat(pieces);
+  return { field: second.field, bytes, start: 0, end: bytes.length };
+}
+
+function encodePing(frame: PingFrame): Buffer {
+  const bytes = Buffer.alloc(9);
+  bytes[0] = (FIELD.ping << 3) | WIRE_TYPE.FIXED64;
+  writeFixed64(bytes, frame.number, 1);
+  return bytes;
+}
+
+/** Field 1 of a frame: open or opened. */
+function encodeField(message: Buffer): Buffer {
+  const headBytes = 1 + varintBytes(message.length);
+  const bytes = Buffer.alloc(headBytes + message.length);
+  bytes[0] = (FIELD.open << 3) | WIRE_TYPE.BYTES;
+  message.copy(bytes, writeVarint(bytes, message.length, 1));
+  return bytes;
+}
+
+/** Opened as storage.proto has it. */
+interface OpenedMessage {
+  writeVerifier: bigint;
+  volume: VolumeMessage | undefined;
+  capabilities: CapabilitiesMessage | undefined;
+  checksum: ChecksumKind;
+  requestsInFlightMax: number;
+  bytesInFlightMax: number;
+}
+
+interface CapabilitiesMessage {
+  canWrite: boolean;
+  nativeFua: boolean;
+  canTrim: boolean;
+  canFastZero: boolean;
+  canBlockStatus: boolean;
+  preferredBytes: number;
+  requestBytesMax: number;
+}
+
+function toOpenedMessage(frame: OpenedFrame): OpenedMessage {
+  const { fua, ...capabilities } = frame.capabilities;
+  const { preferredBytes, requestBytesMax } = frame;
+  return {
+    writeVerifier: frame.writeVerifier,
+    volume: frame.volume,
+    capabilities: { ...capabilities, nativeFua: fua === 'native', preferredBytes, requestBytesMax },
+    checksum: frame.checksum,
+    requestsInFlightMax: frame.requestsInFlightMax,
+    bytesInFlightMax: frame.bytesInFlightMax,
+  };
+}
+
+function toOpenedFrame(message: OpenedMessage): OpenedFrame {
+  const { volume, capabilities, ...rest } = message;
+  if (volume === undefined || capabilities === undefined) {
+    throw new StorageError('invalid', 'an opened frame without volume or capabilities');
+  }
+  const { nativeFua, preferredBytes, requestBytesMax, ...known } = capabilities;
+  const facts: Capabilities = { ...known, fua: nativeFua ? 'native' : 'emulated' };
+  return { kind: 'opened', ...rest, volume, capabilities: facts, preferredBytes, requestBytesMax };
+}

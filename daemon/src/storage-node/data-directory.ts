@@ -1,0 +1,104 @@
+/**
+ * The folder that belongs to one node: locked against a second one, and marked with the node's id and
+ * the format of what is inside.
+ *
+ *     node.json                 { format, nodeId, createdUnixMs }
+ *     lock                      held by the running node; its pid inside, for people
+ *     volumes/<volumeId>/       volume.json and what the backend keeps
+ *     creating/, deleting/      volumes half made or half gone: removed at the next start
+ */
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import { lockExclusive } from 'blkferry-kernel';
+import { z } from 'zod';
+import { StorageError } from '../rpc/storage-error.js';
+import { replaceFile } from './atomic-file.js';
+
+const FORMAT = 1;
+const NODE_FILE = z.object({ format: z.int(), nodeId: z.string().min(1), createdUnixMs: z.int() });
+
+export interface DataDirectory {
+  readonly folder: string;
+  readonly nodeId: string;
+  readonly volumes: string;
+  readonly creating: string;
+  readonly deleting: string;
+  unlock(): void;
+}
+
+/** @throws StorageError 'refused' if another node has it or its format is unknown; Error if it cannot be made */
+export async function openDataDirectory(folder: string): Promise<DataDirectory> {
+  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const lockFd = takeLock(folder);
+  try {
+    const nodeId = await readNodeId(folder);
+    const places = {
+      volumes: path.join(folder, 'volumes'),
+      creating: path.join(folder, 'creating'),
+      deleting: path.join(folder, 'deleting'),
+    };
+    for (const place of Object.values(places))
+      fs.mkdirSync(place, { recursive: true, mode: 0o700 });
+    return {
+      folder,
+      nodeId,
+      ...places,
+      unlock: () => {
+        fs.closeSync(lockFd);
+      },
+    };
+  } catch (error) {
+    fs.closeSync(lockFd);
+    throw error;
+  }
+}
+
+function takeLock(folder: string): number {
+  const file = path.join(folder, 'lock');
+  const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+  if (!lockExclusive(fd)) {
+    const pid = fs.readFileSync(fd, 'utf8').trim();
+    fs.closeSync(fd);
+    throw new StorageError(
+      'refused',
+      `another node (pid ${pid === '' ? 'unknown' : pid}) uses the data directory ${folder}; stop it, or choose another directory with --data-directory`,
+    );
+  }
+  fs.ftruncateSync(fd, 0);
+  fs.writeSync(fd, `${process.pid}\n`, 0);
+  return fd;
+}
+
+async function readNodeId(folder: string): Promise<string> {
+  const file = path.join(folder, 'node.json');
+  if (!fs.existsSync(file)) {
+    const nodeId = randomUUID();
+    await replaceFile(
+      file,
+      `${JSON.stringify({ format: FORMAT, nodeId, createdUnixMs: Date.now() })}\n`,
+    );
+    return nodeId;
+  }
+  const found = NODE_FILE.safeParse(parseJson(fs.readFileSync(file, 'utf8')));
+  if (!found.success)
+    throw new StorageError(
+      'refused',
+      `${file} is damaged; restore it from a backup, nothing was changed`,
+    );
+  if (found.data.format !== FORMAT) {
+    throw new StorageError(
+      'refused',
+      `${file} has format ${found.data.format}, this version knows format ${FORMAT}; use the version that made it`,
+    );
+  }
+  return found.data.nodeId;
+}
+
+function parseJson(text: string): unknown {
+  try {
+    return JSON.parse(text);
+  } catch {
+    return undefined;
+  }
+}

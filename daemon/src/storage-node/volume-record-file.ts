@@ -1,0 +1,53 @@
+/** volume.json: a volume's record on disk, checked when it is read. */
+import fs from 'node:fs/promises';
+import path from 'node:path';
+import { z } from 'zod';
+import { replaceFile, writeDurably } from './atomic-file.js';
+import { VOLUME_RECORD_FORMAT, type VolumeRecord } from './volume-record.js';
+
+const FILE_NAME = 'volume.json';
+
+const RECORD = z.strictObject({
+  format: z.literal(VOLUME_RECORD_FORMAT),
+  volumeId: z.string().min(1),
+  name: z.string().min(1),
+  sizeBytes: z.int().positive(),
+  blockBytes: z.int().positive(),
+  backend: z.string().min(1),
+  createdUnixMs: z.int(),
+  generation: z.int().nonnegative(),
+  holder: z
+    .strictObject({
+      attachmentId: z.string().min(1),
+      description: z.string(),
+      sinceUnixMs: z.int(),
+      firstGeneration: z.int().positive(),
+    })
+    .optional(),
+});
+
+/** @throws Error with a sentence that names the file if it is not a record of this format */
+export async function readVolumeRecord(folder: string): Promise<VolumeRecord> {
+  const file = path.join(folder, FILE_NAME);
+  const text = await fs.readFile(file, 'utf8');
+  try {
+    const { format: _format, ...record } = RECORD.parse(JSON.parse(text));
+    return { ...record, holder: record.holder };
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new Error(`${file} is damaged or of another version: ${reason}`, { cause: error });
+  }
+}
+
+/** For a folder that nobody looks into yet: durable after the folder itself is synced. */
+export function writeNewVolumeRecord(folder: string, record: VolumeRecord): Promise<void> {
+  return writeDurably(path.join(folder, FILE_NAME), toText(record));
+}
+
+export function replaceVolumeRecord(folder: string, record: VolumeRecord): Promise<void> {
+  return replaceFile(path.join(folder, FILE_NAME), toText(record));
+}
+
+function toText(record: VolumeRecord): string {
+  return `${JSON.stringify({ format: VOLUME_RECORD_FORMAT, ...record }, undefined, 2)}\n`;
+}

@@ -1,0 +1,53 @@
+/**
+ * What gRPC reports, as a sentence that says who did not answer, where, why, and what to look at.
+ */
+import { status } from '@grpc/grpc-js';
+import { kindOfStatus } from '../rpc/status-code.js';
+import { StorageError } from '../rpc/storage-error.js';
+
+/** System errors in the words that people search for. */
+const REASONS: readonly (readonly [code: RegExp, words: string])[] = [
+  [/ECONNREFUSED/, 'connection refused'],
+  [/ENOENT/, 'no such socket file'],
+  [/EACCES/, 'permission denied on the socket file'],
+  [/ENOTFOUND|Name resolution failed/, 'the host name is not known'],
+  [/EHOSTUNREACH|ENETUNREACH/, 'no route to the host'],
+  [/ETIMEDOUT/, 'the connection timed out'],
+  [/ECONNRESET|Connection dropped/, 'the connection was lost'],
+];
+
+/**
+ * @param who as in "no node answers at …"
+ * @param question what to look at when nobody answers
+ */
+export function explainCallError(
+  error: unknown,
+  who: string,
+  address: string,
+  question: string,
+): StorageError {
+  if (error instanceof StorageError) return error;
+  const { code, details } = error as { code?: unknown; details?: unknown };
+  if (typeof code !== 'number') {
+    return new StorageError('internal', error instanceof Error ? error.message : String(error), {
+      cause: error,
+    });
+  }
+  const text = typeof details === 'string' ? details : '';
+  const reason = REASONS.find(([pattern]) => pattern.test(text))?.[1];
+  if (code === status.DEADLINE_EXCEEDED) {
+    return new StorageError(
+      'unavailable',
+      `the ${who} at ${address} did not answer in time; it may be overloaded, stopped or cut off`,
+      { cause: error },
+    );
+  }
+  if (code === status.UNAVAILABLE && reason !== undefined) {
+    return new StorageError(
+      'unavailable',
+      `no ${who} answers at ${address}: ${reason}; ${question}`,
+      { cause: error },
+    );
+  }
+  return new StorageError(kindOfStatus(code), text, { cause: error });
+}

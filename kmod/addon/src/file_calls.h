@@ -1,0 +1,19 @@
+/*
+ * The system calls on files that Node has no door for. Plain C without Node in it, so that the memory
+ * tests can run them alone. Each returns 0 (or a position) on success and -errno on failure.
+ */
+#ifndef BLKFERRY_FILE_CALLS_H
+#define BLKFERRY_FILE_CALLS_H
+
+#include <stdint.h>
+
+/* fallocate(2), repeated when a signal interrupts it. */
+int bf_fallocate(int fd, int mode, int64_t offset, int64_t length);
+
+/* lseek(2) with SEEK_DATA or SEEK_HOLE: the position, or -errno (-ENXIO: nothing of it up to the end). */
+int64_t bf_seek(int fd, int64_t offset, int whence);
+
+/* flock(2), exclusive and without waiting: -EWOULDBLOCK if somebody else holds it. */
+int bf_lock_exclusive(int fd);
+
+#endif

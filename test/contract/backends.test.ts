@@ -1,0 +1,47 @@
+/** Every backend of a storage node under the contract. */
+import fs from 'node:fs';
+import path from 'node:path';
+import { FileBackend } from '#daemon/storage-node/backend/file/file-backend.js';
+import { MemoryBackend } from '#daemon/storage-node/backend/memory/memory-backend.js';
+import { temporaryFolder } from '#test/support/temporary-folder.js';
+import { CONTRACT_BYTES, blockDeviceContract } from './block-device-contract.js';
+
+const IDENTITY = { volumeId: 'v', sizeBytes: CONTRACT_BYTES, blockBytes: 512 };
+const root = temporaryFolder();
+
+const file = new FileBackend();
+blockDeviceContract('file backend', {
+  open: async () => {
+    await file.create(IDENTITY, root);
+    return file.open(IDENTITY, root);
+  },
+  reopen: () => file.open(IDENTITY, root),
+});
+
+// tmpfs lacks ZERO_RANGE: the other way to keep zeroes allocated.
+const inMemory = fs.existsSync('/dev/shm')
+  ? fs.mkdtempSync(path.join('/dev/shm', 'blkferry-test-'))
+  : undefined;
+if (inMemory === undefined) {
+  console.log('# skipped: file backend on tmpfs (this machine has no /dev/shm)');
+} else {
+  process.on('exit', () => {
+    fs.rmSync(inMemory, { recursive: true, force: true });
+  });
+  blockDeviceContract('file backend on tmpfs', {
+    open: async () => {
+      await file.create(IDENTITY, inMemory);
+      return file.open(IDENTITY, inMemory);
+    },
+    reopen: () => file.open(IDENTITY, inMemory),
+  });
+}
+
+const memory = new MemoryBackend();
+blockDeviceContract('memory backend', {
+  open: async () => {
+    await memory.create(IDENTITY);
+    return memory.open(IDENTITY);
+  },
+  reopen: () => memory.open(IDENTITY),
+});

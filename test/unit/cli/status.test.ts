@@ -1,0 +1,79 @@
+/** Goal: status shows everything there is to see, also when half of it is away, and tells monitoring. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { StorageError } from '#daemon/rpc/storage-error.js';
+import { attachment } from './fake-daemon.js';
+import { FakeSurroundings, widthOf } from './fake-surroundings.js';
+
+describe('blkferry status', () => {
+  it('shows daemon, nodes and attachments at a glance in 80 columns and ends with 0', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.attachments = [attachment()];
+    const { exitCode, stdout } = await world.run('status --admin-socket /run/b/admin.sock');
+    assert.equal(exitCode, 0);
+    assert.match(
+      stdout,
+      /^daemon +blkferryd 0\.1\.0 on dom0, up 1 d 2 h, 85MiB of memory\n +unix:\/run\/b\/admin\.sock\n/,
+    );
+    assert.match(stdout, /^127\.0\.0\.1:7600 +up +0 +1 +18GiB of 100GiB +1 d 2 h$/m);
+    assert.match(stdout, /^v1 +v1 +127\.0\.0\.1:7600 +active +1 +64KiB$/m);
+    assert.ok(widthOf(stdout) <= 80, stdout);
+  });
+
+  it('asks every node once: the default one, those of the attachments, those named', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.attachments = [
+      attachment({ node: '10.0.0.1:7600' }),
+      attachment({ exportName: 'v2', node: '10.0.0.1:7600' }),
+    ];
+    await world.run('status --node 10.0.0.2:7600 --node 10.0.0.3:7600');
+    assert.deepEqual(
+      world.nodeOptions.map(({ address }) => address),
+      ['10.0.0.1:7600', '10.0.0.2:7600', '10.0.0.3:7600', '127.0.0.1:7600'],
+    );
+  });
+
+  it('ends with 5 when a node is away, and still shows the rest', async () => {
+    const world = new FakeSurroundings();
+    world.node.away = new StorageError('unavailable', 'no node answers at 127.0.0.1:7600');
+    world.daemon.attachments = [attachment({ state: 'holding', detail: 'waiting for the node' })];
+    const { exitCode, stdout } = await world.run('status');
+    assert.equal(exitCode, 5);
+    assert.match(stdout, /^127\.0\.0\.1:7600 +away +- +- +- +-$/m);
+    assert.match(stdout, /^no node answers at 127\.0\.0\.1:7600\nv1: waiting for the node$/m);
+  });
+
+  it('ends with 5 when the daemon is away, and still asks the node that is named', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.away = new StorageError('unavailable', 'no daemon answers at unix:/x: gone');
+    const { exitCode, stdout } = await world.run('status --node 10.0.0.2:7600');
+    assert.equal(exitCode, 5);
+    assert.match(stdout, /^daemon +no daemon answers at unix:\/x: gone$/m);
+    assert.match(stdout, /^10\.0\.0\.2:7600 +up/m);
+  });
+
+  it('ends with 1 when an attachment needs attention', async () => {
+    for (const state of ['failing', 'fenced'] as const) {
+      const world = new FakeSurroundings();
+      world.daemon.attachments = [attachment({ state })];
+      assert.equal((await world.run('status')).exitCode, 1, state);
+    }
+  });
+
+  it('prints all of it as one document with --json, the write verifier as hexadecimal text', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.attachments = [attachment()];
+    const { stdout } = await world.run('status --json');
+    const report = JSON.parse(stdout) as {
+      daemon: { version: string };
+      error: unknown;
+      attachments: unknown[];
+      nodes: { address: string; node: { writeVerifier: string }; error: unknown }[];
+    };
+    assert.equal(report.daemon.version, '0.1.0');
+    assert.equal(report.error, null);
+    assert.equal(report.attachments.length, 1);
+    assert.equal(report.nodes[0]?.node.writeVerifier, '0x000000000000abcd');
+    assert.equal(report.nodes[0].error, null);
+  });
+});
