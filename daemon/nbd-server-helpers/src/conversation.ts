@@ -41,6 +41,7 @@ type State<Outcome> =
   | { readonly name: 'ended' }
   /** The outcome was told, and the script took what follows: the rest belongs to somebody else. */
   | { readonly name: 'handed-over' }
+  /** Not begun, or the script threw; also while it runs, until it gets to a wish or an outcome. */
   | { readonly name: 'broken' };
 
 export class Conversation<Outcome> {

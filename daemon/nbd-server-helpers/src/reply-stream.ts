@@ -9,6 +9,7 @@ import {
   NBD_REPLY_FLAG,
   NBD_REPLY_TYPE,
   NBD_REPLY_TYPE_ERROR_BIT,
+  NBD_STRING_BYTES_MAX,
 } from './constants.js';
 import { decodeBlockStatus, type NbdExtent } from './block-status.js';
 import { ByteQueue } from './byte-queue.js';
@@ -82,6 +83,8 @@ const NO_REPLY_DATA = {
 
 /** Error number and text length, at the beginning of every error chunk. */
 const ERROR_FIELDS_BYTES = 6;
+/** Of an error chunk: the fields, a text of full length, an offset. */
+const ERROR_BYTES_MAX = ERROR_FIELDS_BYTES + NBD_STRING_BYTES_MAX + 8;
 const HOLE_BYTES = DATA_OFFSET_BYTES + 4;
 const MAGIC_BYTES = 4;
 
@@ -178,7 +181,7 @@ export class ReplyStream {
       type === NBD_REPLY_TYPE.BLOCK_STATUS || type === NBD_REPLY_TYPE.BLOCK_STATUS_EXT;
     const bytesMax = isStatus
       ? 8 + NBD_EXTENTS_MAX * (isExtended ? 16 : 8)
-      : this.#options.payloadBytesMax + DATA_OFFSET_BYTES;
+      : Math.max(this.#options.payloadBytesMax + DATA_OFFSET_BYTES, ERROR_BYTES_MAX);
     return {
       isSimple: false,
       cookieHigh: rest.readUInt32BE(4),

@@ -1,10 +1,6 @@
 /** An attachment as people read it. */
 import { formatBytes } from '../config/quantity.js';
-import type {
-  AttachmentMessage,
-  AttachmentState,
-  CountersMessage,
-} from '../rpc/admin-messages.js';
+import type { AttachmentMessage, AttachmentState, CountersMessage } from '../rpc/admin-messages.js';
 import type { Column } from './table-output.js';
 import { momentInWords } from './time-words.js';
 

@@ -3,7 +3,7 @@
  * command gets the same object; it lives for one run.
  */
 import type { StorageClient } from '../transport/storage-client.js';
-import { addressProblem } from '../rpc/node-address.js';
+import { addressProblem, isLocalAddress } from '../rpc/node-address.js';
 import type { AdminClient } from './admin-client.js';
 import type { DaemonOptions, NodeOptions, OutputOptions } from './command-options.js';
 import { CommandError, EXIT_OK } from './exit-codes.js';
@@ -39,6 +39,13 @@ export class CommandContext {
   ): Promise<Value> {
     const { node: address, timeout: timeoutMs, insecure = false } = options;
     requireAddress(address, '--node');
+    if (!insecure && !isLocalAddress(address)) {
+      throw new CommandError(
+        'usage',
+        `--node: ${address} is on another machine and the connection is plain text; use a loopback ` +
+          'address, or --insecure if the network between is private',
+      );
+    }
     const client = this.surroundings.openNode({ address, timeoutMs, insecure });
     try {
       return await work(client);

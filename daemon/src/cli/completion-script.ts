@@ -189,7 +189,8 @@ function fishLines(command: CompletionCommand): string[] {
   }
   if (command.subcommands.length > 0) return lines;
   command.words.forEach((word, index) => {
-    if (word.kind !== 'anything') lines.push(`complete -c blkferry ${at(index)} ${fishWords(word)}`);
+    if (word.kind !== 'anything')
+      lines.push(`complete -c blkferry ${at(index)} ${fishWords(word)}`);
   });
   return lines;
 }

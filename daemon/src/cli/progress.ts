@@ -14,7 +14,9 @@ const BAR_FPS = 5;
 
 export function createProgress(surroundings: Surroundings, quiet: boolean): TransferProgress {
   if (quiet) return new NoProgress();
-  return surroundings.stderrIsTerminal ? new BarProgress(surroundings) : new LineProgress(surroundings);
+  return surroundings.stderrIsTerminal
+    ? new BarProgress(surroundings)
+    : new LineProgress(surroundings);
 }
 
 class NoProgress implements TransferProgress {
@@ -48,7 +50,9 @@ class LineProgress implements TransferProgress {
     const nowMs = this.surroundings.clock.nowMs();
     if (nowMs - this.#lastLineMs < LINE_INTERVAL_MS) return;
     this.#lastLineMs = nowMs;
-    this.surroundings.stderr.write(`${this.#label}: ${describePosition(bytes, this.#totalBytes)}\n`);
+    this.surroundings.stderr.write(
+      `${this.#label}: ${describePosition(bytes, this.#totalBytes)}\n`,
+    );
   }
 
   end(): void {

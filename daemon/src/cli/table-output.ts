@@ -95,7 +95,8 @@ function fitWidths(
     Math.max(title.length, ...cells.map((row) => row[index]?.length ?? 0)),
   );
   const leastWidths = titles.map((title) => Math.max(title.length, WIDTH_MIN));
-  let excess = widths.reduce((sum, width) => sum + width, 0) + GAP * (titles.length - 1) - columnsMax;
+  let excess =
+    widths.reduce((sum, width) => sum + width, 0) + GAP * (titles.length - 1) - columnsMax;
   while (excess > 0) {
     let widest = -1;
     for (let index = 0; index < widths.length; index += 1) {

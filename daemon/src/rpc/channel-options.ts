@@ -18,10 +18,33 @@ const COMMON: ChannelOptions = {
   'grpc.enable_retries': 0,
   // Channel statistics cost time on every message and nobody reads them.
   'grpc.enable_channelz': 0,
+  // In MB. Node would refuse streams of a connection that has this much waiting, which is an error to
+  // the volume; what may wait is bounded by the in-flight limits of the sessions instead.
   'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
 };
 
-export const SERVER_OPTIONS: ChannelOptions = { ...COMMON };
+/**
+ * Streams of one connection: a daemon has one per volume and connection, and a few calls besides. What a
+ * node serves in all is its `sessions_max`.
+ */
+export const STREAMS_PER_CONNECTION_MAX = 4096;
+
+/**
+ * A client whose machine vanished must not look connected for long: its lease could not move without
+ * `--take-over`. TCP alone would take a quarter of an hour.
+ */
+export const KEEPALIVE_INTERVAL_MS = 10_000;
+export const KEEPALIVE_TIMEOUT_MS = 10_000;
+
+export const SERVER_OPTIONS: ChannelOptions = {
+  ...COMMON,
+  'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
+  'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
+  'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+};
+
+// No keepalive on the client's side: calls have deadlines, and sessions have a probe of their own, which
+// asks the node's session and not only its HTTP/2 library.
 
 export const CLIENT_OPTIONS: ChannelOptions = {
   ...COMMON,

@@ -1,32 +1,75 @@
 /**
  * Large flow-control windows on the server's side. grpc-js 1.14 has an option for the client's side
- * only (grpc-node issue 3058), and without it uploads run at a fifth of the speed; so the HTTP/2 server
- * that grpc-js makes while it binds is caught as it is made. A test opens a connection and reads both
- * windows, so that an upgrade of grpc-js cannot take this away unseen.
+ * only (grpc-node pull request 3058 is open), and with the default of 64 KiB uploads run at a fifth of the
+ * speed. So the HTTP/2 server that grpc-js makes for an injector of connections is given its settings
+ * here: `createConnectionInjector` makes it before it returns, so nothing else can come between.
+ *
+ * Because a library's upgrade could take this away unseen, every connection reports the windows that are
+ * really in force on both sides, and a test asks for them.
  */
 import http2 from 'node:http2';
+import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FLOW_CONTROL_WINDOW_BYTES } from './channel-options.js';
 
-type CreateServer = typeof http2.createServer;
+export type ConnectionInjector = ReturnType<Server['createConnectionInjector']>;
+
+/** Bytes that may be on their way, for one stream and for all streams of a connection together. */
+export interface WindowSizes {
+  readonly receiveStreamBytes: number;
+  readonly receiveConnectionBytes: number;
+  /** What the peer allows us. */
+  readonly sendStreamBytes: number;
+  readonly sendConnectionBytes: number;
+}
+
+/** True if neither direction is held back by a small window. */
+export function areLarge(windows: WindowSizes): boolean {
+  return Object.values(windows).every((bytes: number) => bytes >= FLOW_CONTROL_WINDOW_BYTES / 2);
+}
 
 /**
- * Runs `bind`, and gives every HTTP/2 server made meanwhile in this process windows of
- * FLOW_CONTROL_WINDOW_BYTES: for each stream, and for the whole connection.
+ * An injector whose connections have windows of FLOW_CONTROL_WINDOW_BYTES.
+ *
+ * @param onWindows called once for each connection, when both sides have settled
+ * @throws Error when grpc-js does not make its HTTP/2 server as it did: then this file needs a look
  */
-export async function withLargeWindows<Value>(bind: () => Promise<Value>): Promise<Value> {
+export function createWideInjector(
+  server: Server,
+  credentials: ServerCredentials,
+  onWindows: (windows: WindowSizes) => void,
+): ConnectionInjector {
   const original = http2.createServer;
-  http2.createServer = ((options: http2.ServerOptions, ...rest: []) => {
+  let made = 0;
+  const createServer = (options: http2.ServerOptions): http2.Http2Server => {
+    made += 1;
     const settings = { ...options.settings, initialWindowSize: FLOW_CONTROL_WINDOW_BYTES };
-    const server = original({ ...options, settings }, ...rest);
-    // The stream's window alone is not enough (nodejs/node issue 31084).
-    server.on('session', (session) => {
-      session.setLocalWindowSize(FLOW_CONTROL_WINDOW_BYTES);
+    const http2Server = original({ ...options, settings });
+    http2Server.on('session', (session) => {
+      widen(session, onWindows);
     });
-    return server;
-  }) as CreateServer;
+    return http2Server;
+  };
+  Reflect.set(http2, 'createServer', createServer);
   try {
-    return await bind();
+    const injector = server.createConnectionInjector(credentials);
+    if (made !== 1) throw new Error('grpc-js makes its HTTP/2 server in another way than expected');
+    return injector;
   } finally {
-    http2.createServer = original;
+    Reflect.set(http2, 'createServer', original);
   }
+}
+
+function widen(session: http2.ServerHttp2Session, onWindows: (windows: WindowSizes) => void): void {
+  // The window of each stream (a setting) is not enough: all streams share the connection's
+  // (nodejs/node issue 31084).
+  session.setLocalWindowSize(FLOW_CONTROL_WINDOW_BYTES);
+  // The peer's answer to our settings: by then it has sent its own, and widened its connection.
+  session.once('localSettings', () => {
+    onWindows({
+      receiveStreamBytes: session.localSettings.initialWindowSize ?? 0,
+      receiveConnectionBytes: session.state.localWindowSize ?? 0,
+      sendStreamBytes: session.remoteSettings.initialWindowSize ?? 0,
+      sendConnectionBytes: session.state.remoteWindowSize ?? 0,
+    });
+  });
 }

@@ -5,6 +5,7 @@
 import type { MethodDefinition, ServiceDefinition } from '@grpc/grpc-js';
 import { decodeMessage, encodeMessage } from './message-codec.js';
 import { PROTO_ROOT, lookupType } from './proto-root.js';
+import { StorageError } from './storage-error.js';
 import {
   decodeClientFrame,
   decodeNodeFrame,
@@ -47,6 +48,29 @@ export function serviceDefinition(name: string): ServiceDefinition {
       responseSerialize: (message) => encodeMessage(response, message),
       responseDeserialize: deserializeResponse,
       ...OWN_CODECS[path],
+    };
+  }
+  return methods;
+}
+
+/**
+ * The same service for the server's side. grpc-js answers a request that cannot be decoded with INTERNAL
+ * and without a reason; here the handler finds the StorageError in the request's place, and says it.
+ */
+export function withReadableRefusals(definition: ServiceDefinition): ServiceDefinition {
+  const methods: Record<string, AnyMethod> = {};
+  for (const [name, method] of Object.entries(definition)) {
+    const decode = method.requestDeserialize as Deserialize;
+    methods[name] = {
+      ...(method as AnyMethod),
+      requestDeserialize: (bytes): object => {
+        try {
+          return decode(bytes);
+        } catch (error) {
+          if (error instanceof StorageError) return error;
+          throw error;
+        }
+      },
     };
   }
   return methods;

@@ -10,8 +10,8 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { lockExclusive } from 'blkferry-kernel';
 import { z } from 'zod';
+import { lockDirectory } from '../runtime/directory-lock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { replaceFile } from './atomic-file.js';
 
@@ -29,8 +29,7 @@ export interface DataDirectory {
 
 /** @throws StorageError 'refused' if another node has it or its format is unknown; Error if it cannot be made */
 export async function openDataDirectory(folder: string): Promise<DataDirectory> {
-  fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const lockFd = takeLock(folder);
+  const unlock = takeLock(folder);
   try {
     const nodeId = await readNodeId(folder);
     const places = {
@@ -44,30 +43,20 @@ export async function openDataDirectory(folder: string): Promise<DataDirectory> 
       folder,
       nodeId,
       ...places,
-      unlock: () => {
-        fs.closeSync(lockFd);
-      },
+      unlock,
     };
   } catch (error) {
-    fs.closeSync(lockFd);
+    unlock();
     throw error;
   }
 }
 
-function takeLock(folder: string): number {
-  const file = path.join(folder, 'lock');
-  const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
-  if (!lockExclusive(fd)) {
-    const pid = fs.readFileSync(fd, 'utf8').trim();
-    fs.closeSync(fd);
-    throw new StorageError(
-      'refused',
-      `another node (pid ${pid === '' ? 'unknown' : pid}) uses the data directory ${folder}; stop it, or choose another directory with --data-directory`,
-    );
+function takeLock(folder: string): () => void {
+  try {
+    return lockDirectory(folder, 'blkferry-node', '--data-directory');
+  } catch (cause) {
+    throw new StorageError('refused', (cause as Error).message, { cause });
   }
-  fs.ftruncateSync(fd, 0);
-  fs.writeSync(fd, `${process.pid}\n`, 0);
-  return fd;
 }
 
 async function readNodeId(folder: string): Promise<string> {

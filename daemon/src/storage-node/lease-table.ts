@@ -1,7 +1,7 @@
 /**
  * One writer per volume: who holds the lease, who may have it next, and which generation is current.
- * The decision is a function of the record (`decideLease`); here it is made one at a time per volume
- * and made durable before anybody hears of it.
+ * The decision is a function of the record (`decideLease`); here it is made one at a time per volume,
+ * made durable before anybody hears of it, and told only when nothing of the writer before is under way.
  */
 import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
@@ -11,41 +11,49 @@ import type {
 } from '../rpc/storage-messages.js';
 import type { Catalog } from './catalog.js';
 import type { LeaseHolder, VolumeRecord } from './volume-record.js';
+import type { VolumeTurns } from './volume-turns.js';
 
 export interface LeaseTableOptions {
   readonly catalog: Catalog;
   readonly clock: Clock;
+  readonly turns: VolumeTurns;
   /** Milliseconds since 1970, for people. */
   readonly wallClock: () => number;
   /** A holder without an open session for this long may be replaced. */
   readonly leaseTimeoutMs: number;
-  /** Whether a session of this attachment is open. */
+  /** Whether a writing session of this attachment is open. */
   readonly isConnected: (volumeId: string, attachmentId: string) => boolean;
-  /** The sessions of older generations must end, with this reason, before a new one opens. */
-  readonly onMoved: (volumeId: string, reason: StorageError) => void;
+  /**
+   * Ends the volume's writing sessions with this reason. Resolves when everything that they had given to
+   * the backend has completed: an old write must not be applied after a new writer's first.
+   */
+  readonly evictWriters: (volumeId: string, reason: StorageError) => Promise<void>;
 }
 
 export class LeaseTable {
-  /** When the holder was last connected; before that, the start of this table counts. */
+  /** By volume: when its holder was last connected. Before that, the start of this table counts. */
   readonly #lastSeenMs = new Map<string, number>();
-  readonly #queues = new Map<string, Promise<unknown>>();
   readonly #startedMs: number;
 
   constructor(readonly options: LeaseTableOptions) {
     this.#startedMs = options.clock.nowMs();
   }
 
-  /** @throws StorageError 'not-found', 'refused' or 'fenced', as storage.proto says of AcquireLease */
+  /**
+   * @returns the record with the new generation, durable; older generations change nothing any more
+   * @throws StorageError 'not-found', 'refused' or 'fenced', as storage.proto says of AcquireLease
+   */
   acquire(request: AcquireLeaseRequestMessage): Promise<VolumeRecord> {
-    return this.#oneAtATime(request.volumeId, async () => {
-      const record = this.#record(request.volumeId);
+    const { catalog, clock, turns, wallClock, evictWriters } = this.options;
+    return turns.run(request.volumeId, async () => {
+      const record = this.#require(request.volumeId);
       const lease = decideLease(record, request, {
         holderIsLive: this.isHeld(record),
-        nowUnixMs: this.options.wallClock(),
+        nowUnixMs: wallClock(),
       });
-      const renewed = await this.options.catalog.setLease(record.volumeId, lease);
-      this.#lastSeenMs.set(record.volumeId, this.options.clock.nowMs());
-      this.options.onMoved(
+      const renewed = await catalog.setLease(record.volumeId, lease);
+      this.#lastSeenMs.set(record.volumeId, clock.nowMs());
+      await evictWriters(
         record.volumeId,
         new StorageError(
           'fenced',
@@ -56,19 +64,17 @@ export class LeaseTable {
     });
   }
 
+  /** Does nothing if the caller does not hold the lease under this generation. */
   release(request: ReleaseLeaseRequestMessage): Promise<void> {
-    return this.#oneAtATime(request.volumeId, async () => {
-      const record = this.options.catalog.byId(request.volumeId);
-      if (
-        record?.holder?.attachmentId !== request.attachmentId ||
-        record.generation !== request.generation
-      )
-        return;
-      await this.options.catalog.setLease(record.volumeId, {
+    const { catalog, turns, evictWriters } = this.options;
+    return turns.run(request.volumeId, async () => {
+      const record = catalog.byId(request.volumeId);
+      if (record === undefined || !isHolder(record, request)) return;
+      await catalog.setLease(record.volumeId, {
         generation: record.generation,
         holder: undefined,
       });
-      this.options.onMoved(
+      await evictWriters(
         record.volumeId,
         new StorageError('fenced', `the lease of volume ${record.name} was released`),
       );
@@ -83,37 +89,62 @@ export class LeaseTable {
     return this.options.clock.nowMs() - seenMs < this.options.leaseTimeoutMs;
   }
 
-  /** True if this generation may write now. */
-  isCurrent(volumeId: string, generation: number): boolean {
-    const record = this.options.catalog.byId(volumeId);
-    return record?.holder !== undefined && record.generation === generation;
+  /** True if this writer may write now. Asked before every batch. */
+  isCurrent(writer: Writer): boolean {
+    const record = this.options.catalog.byId(writer.volumeId);
+    return record !== undefined && isHolder(record, writer);
   }
 
-  /** A session of the holder has ended. */
-  noteSeen(volumeId: string): void {
-    this.#lastSeenMs.set(volumeId, this.options.clock.nowMs());
+  /** @throws StorageError 'not-found' or 'fenced' */
+  requireCurrent(writer: Writer): void {
+    const { name, generation, holder } = this.#require(writer.volumeId);
+    if (this.isCurrent(writer)) return;
+    const now = holder === undefined ? 'nobody holds it now' : `${holder.description} holds it now`;
+    throw new StorageError(
+      'fenced',
+      `generation ${writer.generation} of volume ${name} is over: the current one is ${generation}, and ${now}`,
+    );
   }
 
-  #record(volumeId: string): VolumeRecord {
+  /** A writing session of this attachment has ended. */
+  noteSeen(volumeId: string, attachmentId: string): void {
+    if (this.options.catalog.byId(volumeId)?.holder?.attachmentId === attachmentId)
+      this.#lastSeenMs.set(volumeId, this.options.clock.nowMs());
+  }
+
+  /** The volume is gone. */
+  forget(volumeId: string): void {
+    this.#lastSeenMs.delete(volumeId);
+  }
+
+  #require(volumeId: string): VolumeRecord {
     const record = this.options.catalog.byId(volumeId);
     if (record === undefined)
       throw new StorageError('not-found', `no volume has the id ${volumeId}`);
     return record;
   }
-
-  async #oneAtATime<Value>(volumeId: string, work: () => Promise<Value>): Promise<Value> {
-    const before = this.#queues.get(volumeId) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#queues.set(volumeId, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#queues.get(volumeId) === mine) this.#queues.delete(volumeId);
-    }
-  }
 }
 
-/** @returns the lease to make durable. @throws StorageError 'refused' or 'fenced' */
+/** What a session or a release says about itself. */
+export interface Writer {
+  readonly volumeId: string;
+  readonly attachmentId: string;
+  readonly generation: number;
+}
+
+function isHolder({ holder, generation }: VolumeRecord, writer: Writer): boolean {
+  return holder?.attachmentId === writer.attachmentId && generation === writer.generation;
+}
+
+/**
+ * Whether the request is granted, and what the record then says.
+ *
+ * Fenced comes before refused: it is final, and a writer that was told "held by another" would try again
+ * for ever what it must not write.
+ *
+ * @returns the lease to make durable
+ * @throws StorageError 'refused' or 'fenced'
+ */
 export function decideLease(
   record: VolumeRecord,
   request: AcquireLeaseRequestMessage,
@@ -122,24 +153,49 @@ export function decideLease(
   const { holder, generation, name } = record;
   const { attachmentId, description, expectedGeneration } = request;
   const mine = holder?.attachmentId === attachmentId ? holder : undefined;
+  if (expectedGeneration !== 0 && !isUnbroken(record, mine, expectedGeneration)) {
+    throw new StorageError('fenced', brokenSentence(record, expectedGeneration));
+  }
   if (holder !== undefined && mine === undefined && now.holderIsLive && !request.takeOver) {
     throw new StorageError(
       'refused',
       `volume ${name} is held by ${holder.description} since ${new Date(holder.sinceUnixMs).toISOString()}; ` +
-        `detach it there, or use --take-over`,
-    );
-  }
-  const unbroken =
-    expectedGeneration === generation ||
-    (mine !== undefined && expectedGeneration >= mine.firstGeneration);
-  if (expectedGeneration !== 0 && !unbroken) {
-    throw new StorageError(
-      'fenced',
-      `volume ${name} had another writer since generation ${expectedGeneration} (it is now ${generation}): ` +
-        `unflushed writes of before must not be sent again; detach with --force gives them up`,
+        `detach it there or use --take-over`,
     );
   }
   const next = generation + 1;
-  const holding = mine ?? { attachmentId, sinceUnixMs: now.nowUnixMs, firstGeneration: next };
-  return { generation: next, holder: { ...holding, description } };
+  if (mine !== undefined) return { generation: next, holder: { ...mine, description } };
+  return {
+    generation: next,
+    holder: {
+      attachmentId,
+      description,
+      sinceUnixMs: now.nowUnixMs,
+      // Back before anybody else wrote: what it logged under the old generation is still in order.
+      firstGeneration: expectedGeneration === 0 ? next : expectedGeneration,
+    },
+  };
+}
+
+/**
+ * Nobody but the caller wrote since this generation. The caller may not know its newest generation: the
+ * node may have crashed between making it durable and answering. So any of its unbroken possession will do.
+ */
+function isUnbroken(
+  { holder, generation }: VolumeRecord,
+  mine: LeaseHolder | undefined,
+  expectedGeneration: number,
+): boolean {
+  if (expectedGeneration > generation) return false;
+  if (mine !== undefined) return expectedGeneration >= mine.firstGeneration;
+  return holder === undefined && expectedGeneration === generation;
+}
+
+function brokenSentence({ name, generation, holder }: VolumeRecord, expected: number): string {
+  const what =
+    expected > generation
+      ? `volume ${name} is at generation ${generation}, before ${expected}: the node's data is of an older date`
+      : `volume ${name} had another writer since generation ${expected} (now ${generation}` +
+        `${holder === undefined ? '' : `, ${holder.description}`})`;
+  return `${what}; unflushed writes of before must not be sent again, detach with --force gives them up`;
 }

@@ -1,18 +1,21 @@
 /**
- * A storage node as a gRPC server: the Storage service, health and reflection, on one address.
+ * A storage node as a gRPC server: the Storage service, health and reflection, on one address; and the
+ * ordered stop, which leaves everything answered on stable storage.
  */
-import { randomBytes } from 'node:crypto';
 import { Server } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
-import { HealthImplementation } from 'grpc-health-check';
+import { submitAsync } from '../block/block-device.js';
+import { BlockError } from '../block/block-error.js';
+import { flushRequest } from '../block/block-request.js';
+import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import { SERVER_OPTIONS } from '../rpc/channel-options.js';
-import { serverCredentials } from '../rpc/credentials.js';
-import { withLargeWindows } from '../rpc/http2-window.js';
-import { PROTO_FILES, PROTO_FOLDER } from '../rpc/proto-root.js';
-import { STORAGE_SERVICE } from '../rpc/service-definition.js';
+import { areLarge } from '../rpc/http2-window.js';
+import { listen, type ServerListener } from '../rpc/server-listener.js';
+import { STORAGE_SERVICE, withReadableRefusals } from '../rpc/service-definition.js';
+import { addStandardServices, type SetHealth } from '../rpc/standard-services.js';
 import { StorageError } from '../rpc/storage-error.js';
+import type { BackendVolume } from './backend/backend.js';
 import { StorageService, type StorageServiceOptions } from './storage-service.js';
+import { newWriteVerifier } from './write-verifiers.js';
 
 export interface NodeOptions extends Omit<StorageServiceOptions, 'writeVerifier'> {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
@@ -25,82 +28,124 @@ export interface RunningNode {
   /** With the port that was really taken. */
   readonly address: string;
   readonly service: StorageService;
-  /** Ends sessions after what they have in hand, closes volumes; by force at the deadline. */
+  /**
+   * Stops in order: no new connections and sessions; what was received is answered; every open volume is
+   * flushed; the catalog is closed. What is not over after deadlineMs is cut off.
+   *
+   * @throws StorageError 'internal' when a volume could not be flushed; everything is closed even so
+   */
   stop(deadlineMs: number): Promise<void>;
 }
 
-/** @throws StorageError when the address cannot be had */
+/** @throws StorageError when a setting is wrong or the address cannot be had */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
-  const credentials = serverCredentials(options.address, options.insecure);
+  checkLimits(options);
   const service = new StorageService({ ...options, writeVerifier: newWriteVerifier() });
   const server = new Server(SERVER_OPTIONS);
-  server.addService(STORAGE_SERVICE, service.handlers());
-  addStandardServices(server, 'blkferry.storage.v1.Storage');
-  const port = await withLargeWindows(() => bind(server, options.address, credentials));
-  const address = options.address.startsWith('unix:')
-    ? options.address
-    : `${options.address.slice(0, options.address.lastIndexOf(':'))}:${port}`;
-  return {
-    address,
-    service,
-    stop: (deadlineMs) => stopNode(server, service, options, deadlineMs),
-  };
+  server.addService(withReadableRefusals(STORAGE_SERVICE), service.handlers());
+  const setHealth = addStandardServices(server, 'blkferry.storage.v1.Storage');
+  const listener = await listen(server, {
+    address: options.address,
+    insecure: options.insecure,
+    onWindows: (windows) => {
+      if (areLarge(windows)) return;
+      options.log.warn(
+        { event: 'small_window_seen', ...windows },
+        'a client connected with small flow-control windows: large requests will be slow',
+      );
+    },
+  });
+  const running = new NodeServer(server, service, listener, setHealth);
+  return { address: listener.address, service, stop: (deadlineMs) => running.stop(deadlineMs) };
 }
 
-/** Health and reflection, so that grpcurl and other languages work at once. */
-export function addStandardServices(server: Server, serviceName: string): void {
-  new HealthImplementation({ '': 'SERVING', [serviceName]: 'SERVING' }).addToServer(server);
-  const definitions = loadSync(PROTO_FILES, { includeDirs: [PROTO_FOLDER] });
-  new ReflectionService(definitions, { services: [serviceName] }).addToServer(
-    server as unknown as Parameters<ReflectionService['addToServer']>[0],
-  );
+function checkLimits({ sessionLimits, sessionsMax }: NodeOptions): void {
+  if (sessionLimits.bytesInFlightMax < REQUEST_BYTES_MAX) {
+    throw new StorageError(
+      'invalid',
+      `bytes in flight are limited to ${sessionLimits.bytesInFlightMax}: at least one longest request ` +
+        `(${REQUEST_BYTES_MAX}) must fit`,
+    );
+  }
+  if (sessionLimits.requestsInFlightMax < 1 || sessionsMax < 1)
+    throw new StorageError('invalid', 'a node needs room for one session and one request');
 }
 
-export function bind(
-  server: Server,
-  address: string,
-  credentials: Parameters<Server['bindAsync']>[1],
-): Promise<number> {
-  return new Promise((resolve, reject) => {
-    server.bindAsync(address, credentials, (error, port) => {
-      if (error === null) resolve(port);
-      else
-        reject(
-          new StorageError('unavailable', `cannot listen at ${address}: ${error.message}`, {
-            cause: error,
-          }),
-        );
+class NodeServer {
+  #stopped: Promise<void> | undefined;
+
+  constructor(
+    readonly server: Server,
+    readonly service: StorageService,
+    readonly listener: ServerListener,
+    readonly setHealth: SetHealth,
+  ) {}
+
+  /** Once; later calls wait for the first. */
+  stop(deadlineMs: number): Promise<void> {
+    this.#stopped ??= this.#stop(this.service.options.clock.nowMs() + deadlineMs);
+    return this.#stopped;
+  }
+
+  async #stop(untilMs: number): Promise<void> {
+    const { catalog } = this.service.options;
+    const reason = new StorageError('unavailable', 'the node is stopping');
+    this.setHealth('NOT_SERVING');
+    this.listener.stopAccepting();
+    this.service.refuseSessions(reason);
+    const held = await this.#holdVolumes();
+    const sessions = this.service.sessions.all();
+    for (const session of sessions) session.drain(reason);
+    await this.#within(untilMs, Promise.all(sessions.map((session) => session.whenGone())));
+    const failures: string[] = [];
+    await this.#within(untilMs, this.#flush(held, failures));
+    await this.#within(untilMs, this.#shutDown());
+    this.server.forceShutdown();
+    await catalog.close();
+    if (failures.length > 0) throw new StorageError('internal', failures.join('; '));
+  }
+
+  /** The last session's end would close its volume before it is flushed. */
+  async #holdVolumes(): Promise<Map<string, BackendVolume>> {
+    const { catalog } = this.service.options;
+    const held = new Map<string, BackendVolume>();
+    for (const volumeId of this.service.sessions.volumeIds())
+      held.set(volumeId, await catalog.open(volumeId));
+    return held;
+  }
+
+  async #flush(held: ReadonlyMap<string, BackendVolume>, failures: string[]): Promise<void> {
+    const { catalog, log } = this.service.options;
+    for (const [volumeId, device] of held) {
+      try {
+        await submitAsync(device, flushRequest());
+      } catch (error) {
+        const name = catalog.byId(volumeId)?.name ?? volumeId;
+        const sentence = `volume ${name} could not be flushed: ${BlockError.from(error).reason}`;
+        failures.push(sentence);
+        log.warn({ event: 'flush_failed', volumeId }, sentence);
+      }
+      await catalog.release(volumeId);
+    }
+  }
+
+  #shutDown(): Promise<void> {
+    return new Promise((resolve) => {
+      this.server.tryShutdown(() => {
+        resolve();
+      });
     });
-  });
-}
+  }
 
-async function stopNode(
-  server: Server,
-  service: StorageService,
-  options: NodeOptions,
-  deadlineMs: number,
-): Promise<void> {
-  const stopping = new StorageError('unavailable', 'the node is stopping');
-  const sessions = service.sessions.all();
-  const idle = Promise.all(
-    sessions.map((session) => {
-      session.end(stopping);
-      return session.whenIdle();
-    }),
-  );
-  await Promise.race([idle, deadline(options, deadlineMs)]);
-  server.forceShutdown();
-  await options.catalog.close();
-}
-
-function deadline(options: NodeOptions, deadlineMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    options.clock.setTimer(deadlineMs, resolve);
-  });
-}
-
-/** Random, so that two runs of a node are never taken for one; 0 is "none" on the wire. */
-function newWriteVerifier(): bigint {
-  const verifier = randomBytes(8).readBigUInt64LE();
-  return verifier === 0n ? 1n : verifier;
+  /** Waits for the work or the time, whichever comes first. */
+  #within(untilMs: number, work: Promise<unknown>): Promise<void> {
+    const { clock } = this.service.options;
+    return new Promise((resolve, reject) => {
+      const cancel = clock.setTimer(Math.max(0, untilMs - clock.nowMs()), resolve);
+      work.then(() => {
+        cancel();
+        resolve();
+      }, reject);
+    });
+  }
 }

@@ -1,15 +1,17 @@
 /**
- * One open session on the node: request batches in → backend → reply batches out. Values only: the gRPC
- * stream is storage-service.ts's.
+ * One open session on the node: request batches in, to the backend, reply batches out. Values only: the
+ * gRPC stream is session-stream.ts.
  *
- * What completes in one turn of the event loop is answered in one frame, so that batches stay batches
- * on the way back. The generation is checked before every batch, in the same turn in which the batch
- * is executed: nothing of an older writer can be queued behind a newer one.
+ * A batch is looked through as a whole before any of it is executed. The generation is checked in the same
+ * turn of the event loop in which the batch is executed: nothing of an older writer can be queued behind a
+ * newer one. What completes in one turn is answered in one frame, so that batches stay batches on the way
+ * back.
  */
 import { BlockError } from '../block/block-error.js';
 import {
   BLOCK_FLAG,
   carriedBytes,
+  changesContent,
   failed,
   type BlockRequest,
   type BlockResult,
@@ -18,10 +20,13 @@ import type { BlockDevice } from '../block/block-device.js';
 import { checkRequest } from '../block/request-check.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { StorageError } from '../rpc/storage-error.js';
-import type { ChecksumKind, NodeFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
+import type { ChecksumKind, ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
+import { FlushOrder } from './flush-order.js';
 
-/** A reply frame is closed when it carries this much, so that the client can begin with it. */
-const FRAME_BYTES_MAX = 512 * 1024;
+/** A reply frame is closed when it has this much, so that the client can begin with it. */
+export const REPLY_FRAME_BYTES_MAX = 512 * 1024;
+/** What an extent takes in a frame. */
+const EXTENT_BYTES = 9;
 
 export interface SessionLimits {
   readonly requestsInFlightMax: number;
@@ -34,27 +39,38 @@ export interface NodeSessionOptions {
   readonly checksum: ChecksumKind;
   readonly writeVerifier: bigint;
   readonly limits: SessionLimits;
-  /** Whether the session's generation is still the volume's; always true for read-only ones. */
-  readonly isCurrent: () => boolean;
-  readonly send: (frame: NodeFrame) => void;
+  /** @throws StorageError 'fenced' when the session's generation is not the volume's any more */
+  readonly requireCurrent: () => void;
+  /** Takes a frame of about so many bytes. */
+  readonly send: (frame: ReplyBatchFrame, bytes: number) => void;
+  /** A flush or FUA failed: what was answered before may be lost. */
+  readonly flushFailed: () => void;
 }
 
+/** A request with what is needed to answer it. One shape for all, made once per request. */
 class NodeJob implements BlockRequest {
   readonly kind: BlockRequest['kind'];
   readonly offsetBytes: number;
   readonly lengthBytes: number;
   readonly flags: number;
   readonly payload: readonly Buffer[];
+  readonly carriedBytes: number;
+  /** Of a change under way: see FlushOrder. */
+  section = -1;
 
   constructor(
     readonly sequence: number,
     request: BlockRequest,
+    requestBytesMax: number,
   ) {
     this.kind = request.kind;
     this.offsetBytes = request.offsetBytes;
     this.lengthBytes = request.lengthBytes;
     this.flags = request.flags;
     this.payload = request.payload;
+    const bytes = carriedBytes(request);
+    // Longer than allowed: it will be refused, and carries nothing back.
+    this.carriedBytes = bytes > requestBytesMax ? 0 : bytes;
   }
 }
 
@@ -62,46 +78,57 @@ export class NodeSession {
   #lastSequence = -1;
   #unanswered = 0;
   #unansweredBytes = 0;
+  /** Requests that the backend has. */
+  #executing = 0;
+  readonly #flushes = new FlushOrder<NodeJob>();
   #sequences: number[] = [];
   #results: BlockResult[] = [];
   #replyBytes = 0;
   #verifierDue = false;
   #receiving = false;
   #turnEnds = false;
-  /** Once ended nothing is sent any more; what the backend still does completes unheard. */
   #ended = false;
-  #idle: (() => void)[] = [];
+  #whenAnswered: (() => void)[] = [];
+  #whenIdle: (() => void)[] = [];
+  #facts: DeviceFacts;
+  #deviceFacts: DeviceFacts;
 
-  constructor(readonly options: NodeSessionOptions) {}
+  constructor(readonly options: NodeSessionOptions) {
+    this.#deviceFacts = options.device.facts;
+    this.#facts = this.#restrict(this.#deviceFacts);
+  }
 
-  get requestsInFlight(): number {
-    return this.#unanswered;
+  /** The device's facts as this session may use them. */
+  get facts(): DeviceFacts {
+    const { facts } = this.options.device;
+    if (facts !== this.#deviceFacts) {
+      this.#deviceFacts = facts;
+      this.#facts = this.#restrict(facts);
+    }
+    return this.#facts;
   }
 
   /**
-   * Executes a batch. @throws StorageError 'fenced', 'invalid' or 'exhausted': the session must end; of
-   * this batch, what stands before the offending request may have been executed.
+   * Executes a batch.
+   *
+   * @throws StorageError 'fenced', 'invalid' or 'exhausted': nothing of the batch was executed, and the
+   *   session must end
    */
   receive(frame: RequestBatchFrame): void {
     if (this.#ended) return;
-    if (!this.options.isCurrent()) {
-      throw new StorageError(
-        'fenced',
-        'another writer has the volume: this generation may not write any more',
-      );
-    }
-    const damaged = frame.damaged ?? [];
+    this.options.requireCurrent();
     const { facts } = this;
+    const jobs = this.#admit(frame, facts);
+    const damaged = frame.damaged ?? [];
     this.#receiving = true;
     try {
-      for (let index = 0; index < frame.requests.length; index += 1) {
-        const request = frame.requests[index];
-        if (request === undefined) break;
-        const job = new NodeJob(frame.sequences[index] ?? 0, request);
-        this.#admit(job, frame);
-        const refusal = damaged.includes(index) ? DAMAGED_WRITE : checkRequest(job, facts);
-        if (refusal === undefined) this.options.device.submit(job, this.#onCompleted);
-        else this.#onCompleted(job, failed(refusal));
+      for (let index = 0; index < jobs.length; index += 1) {
+        const job = jobs[index];
+        if (job === undefined) break;
+        const refusal =
+          damaged.length > 0 && damaged.includes(index) ? DAMAGED_WRITE : checkRequest(job, facts);
+        if (refusal === undefined) this.#execute(job);
+        else this.#answer(job, failed(refusal));
       }
     } finally {
       this.#receiving = false;
@@ -109,71 +136,95 @@ export class NodeSession {
     }
   }
 
-  /** The device's facts as this session may use them. */
-  get facts(): DeviceFacts {
-    const { facts } = this.options.device;
-    if (!this.options.readOnly) return facts;
-    return { ...facts, capabilities: { ...facts.capabilities, canWrite: false } };
+  /** Answers what has completed; from then on nothing is executed or sent. The backend goes on unheard. */
+  end(): void {
+    this.#sendReplies();
+    this.#ended = true;
+    wake(this.#whenAnswered.splice(0));
   }
 
-  /** Nothing is executed or sent from now on. */
-  end(): void {
-    this.#ended = true;
+  /** Resolves when everything received is answered, or the session has ended. */
+  whenAnswered(): Promise<void> {
+    if (this.#unanswered === 0 || this.#ended) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#whenAnswered.push(resolve);
+    });
   }
 
   /** Resolves when everything that was given to the backend has completed. */
   whenIdle(): Promise<void> {
-    if (this.#unanswered === 0) return Promise.resolve();
+    if (this.#executing === 0) return Promise.resolve();
     return new Promise((resolve) => {
-      this.#idle.push(resolve);
+      this.#whenIdle.push(resolve);
     });
   }
 
-  #admit(job: NodeJob, frame: RequestBatchFrame): void {
+  /** All rules of the protocol that a batch can break, before any of it is counted or executed. */
+  #admit(frame: RequestBatchFrame, facts: DeviceFacts): NodeJob[] {
     const { limits, checksum } = this.options;
-    if (job.sequence <= this.#lastSequence) {
-      throw new StorageError(
-        'invalid',
-        `request ${job.sequence} came after request ${this.#lastSequence}: sequences must rise`,
-      );
+    const { sequences, requests } = frame;
+    const jobs = new Array<NodeJob>(requests.length);
+    let lastSequence = this.#lastSequence;
+    let count = this.#unanswered;
+    let bytes = this.#unansweredBytes;
+    for (let index = 0; index < requests.length; index += 1) {
+      const request = requests[index];
+      const sequence = sequences[index];
+      if (request === undefined || sequence === undefined) throw new Error('uneven batch');
+      if (sequence <= lastSequence) throw notRising(sequence, lastSequence);
+      if (request.kind === 'write' && checksum !== frame.checksum)
+        throw otherChecksum(frame.checksum, checksum);
+      const job = new NodeJob(sequence, request, facts.requestBytesMax);
+      // A single request always goes, as clients may rely on.
+      const tooLong = count > 0 && bytes + job.carriedBytes > limits.bytesInFlightMax;
+      if (count >= limits.requestsInFlightMax || tooLong) throw beyondLimits(limits);
+      lastSequence = sequence;
+      count += 1;
+      bytes += job.carriedBytes;
+      jobs[index] = job;
     }
-    if (job.kind === 'write' && checksum !== frame.checksum) {
-      throw new StorageError(
-        'invalid',
-        `a write came with checksum ${frame.checksum}, but the session agreed on ${checksum}`,
-      );
-    }
-    const bytes = carriedBytes(job);
-    const tooMany = this.#unanswered >= limits.requestsInFlightMax;
-    if (
-      tooMany ||
-      (this.#unanswered > 0 && this.#unansweredBytes + bytes > limits.bytesInFlightMax)
-    ) {
-      throw new StorageError(
-        'exhausted',
-        `more than ${limits.requestsInFlightMax} requests or ${limits.bytesInFlightMax} bytes are unanswered; the session was opened with these limits`,
-      );
-    }
-    this.#lastSequence = job.sequence;
-    this.#unanswered += 1;
-    this.#unansweredBytes += bytes;
+    this.#lastSequence = lastSequence;
+    this.#unanswered = count;
+    this.#unansweredBytes = bytes;
+    return jobs;
+  }
+
+  #execute(job: NodeJob): void {
+    if (changesContent(job.kind)) job.section = this.#flushes.changeStarted();
+    else if (job.kind === 'flush' && !this.#flushes.arrived(job)) return;
+    this.#submit(job);
+  }
+
+  #submit(job: NodeJob): void {
+    this.#executing += 1;
+    this.options.device.submit(job, this.#onCompleted);
   }
 
   readonly #onCompleted = (job: NodeJob, result: BlockResult): void => {
-    this.#unanswered -= 1;
-    this.#unansweredBytes -= carriedBytes(job);
-    if (this.#unanswered === 0 && this.#idle.length > 0) this.#wakeIdle();
+    this.#executing -= 1;
+    if (result.error !== undefined && isDurabilityRequest(job)) this.options.flushFailed();
+    if (job.section >= 0 && !this.#ended) {
+      for (const flush of this.#flushes.changeEnded(job.section)) this.#submit(flush);
+    }
+    this.#answer(job, result);
+    if (this.#executing === 0 && this.#whenIdle.length > 0) wake(this.#whenIdle.splice(0));
+  };
+
+  #answer(job: NodeJob, result: BlockResult): void {
     if (this.#ended) return;
+    this.#unanswered -= 1;
+    this.#unansweredBytes -= job.carriedBytes;
     this.#sequences.push(job.sequence);
     this.#results.push(result);
-    this.#replyBytes += result.payload.length;
-    if (job.kind === 'flush' || (job.flags & BLOCK_FLAG.FUA) !== 0) this.#verifierDue = true;
-    if (this.#replyBytes >= FRAME_BYTES_MAX) this.#sendReplies();
+    this.#replyBytes += result.payload.length + result.extents.length * EXTENT_BYTES;
+    if (result.error !== undefined) this.#replyBytes += result.error.reason.length;
+    if (isDurabilityRequest(job)) this.#verifierDue = true;
+    if (this.#replyBytes >= REPLY_FRAME_BYTES_MAX) this.#sendReplies();
     else if (!this.#receiving && !this.#turnEnds) {
       this.#turnEnds = true;
       queueMicrotask(this.#endTurn);
     }
-  };
+  }
 
   readonly #endTurn = (): void => {
     this.#turnEnds = false;
@@ -182,29 +233,61 @@ export class NodeSession {
 
   #sendReplies(): void {
     if (this.#ended || this.#sequences.length === 0) return;
-    const { writeVerifier, checksum } = this.options;
-    const frame = {
+    const { writeVerifier, checksum, send } = this.options;
+    const frame: ReplyBatchFrame = {
       kind: 'replies',
       sequences: this.#sequences,
       results: this.#results,
       writeVerifier: this.#verifierDue ? writeVerifier : 0n,
       checksum,
-    } as const;
+    };
+    const bytes = this.#replyBytes;
     this.#sequences = [];
     this.#results = [];
     this.#replyBytes = 0;
     this.#verifierDue = false;
-    this.options.send(frame);
+    send(frame, bytes);
+    if (this.#unanswered === 0 && this.#whenAnswered.length > 0) wake(this.#whenAnswered.splice(0));
   }
 
-  #wakeIdle(): void {
-    const waiters = this.#idle;
-    this.#idle = [];
-    for (const wake of waiters) wake();
+  #restrict(facts: DeviceFacts): DeviceFacts {
+    if (!this.options.readOnly) return facts;
+    return { ...facts, capabilities: { ...facts.capabilities, canWrite: false } };
   }
+}
+
+/** Its success promises that data is on stable storage. */
+function isDurabilityRequest({ kind, flags }: NodeJob): boolean {
+  return kind === 'flush' || (flags & BLOCK_FLAG.FUA) !== 0;
+}
+
+function wake(waiters: readonly (() => void)[]): void {
+  for (const waiter of waiters) waiter();
 }
 
 const DAMAGED_WRITE = new BlockError(
   'EIO',
-  'the data of a write was damaged on the way to the node (checksum); it was not applied',
+  'checksum mismatch on the wire: the data of a write was damaged on its way to the node and was not applied',
 );
+
+function notRising(sequence: number, last: number): StorageError {
+  return new StorageError(
+    'invalid',
+    `request ${sequence} came after request ${last}: sequences must rise`,
+  );
+}
+
+function otherChecksum(came: ChecksumKind, agreed: ChecksumKind): StorageError {
+  return new StorageError(
+    'invalid',
+    `a write came with checksum ${came}, but the session agreed on ${agreed}`,
+  );
+}
+
+function beyondLimits({ requestsInFlightMax, bytesInFlightMax }: SessionLimits): StorageError {
+  return new StorageError(
+    'exhausted',
+    `more than ${requestsInFlightMax} requests or ${bytesInFlightMax} bytes are unanswered; ` +
+      `the session was opened with these limits`,
+  );
+}

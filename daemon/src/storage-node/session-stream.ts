@@ -3,91 +3,97 @@
  * the end, whoever brings it. What the batches mean is node-session.ts.
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
-import type { BackendVolume } from './backend/backend.js';
-import { StorageError } from '../rpc/storage-error.js';
 import { toServiceError } from '../rpc/status-code.js';
+import { StorageError } from '../rpc/storage-error.js';
 import type { ClientFrame, NodeFrame, OpenFrame, OpenedFrame } from '../rpc/storage-messages.js';
+import { checkAttachmentId } from './attachment-id.js';
+import type { BackendVolume } from './backend/backend.js';
 import { NodeSession } from './node-session.js';
 import type { TableSession } from './session-table.js';
 import type { StorageService } from './storage-service.js';
+import { UnsentReplies } from './unsent-replies.js';
 
-type SessionCall = ServerDuplexStream<ClientFrame, NodeFrame>;
+/** The part of grpc.ServerDuplexStream that is used. A frame that cannot be decoded arrives as the error. */
+export type SessionCall = ServerDuplexStream<ClientFrame | StorageError, NodeFrame>;
 
 /** A client that connects and says nothing is let go. */
-const OPEN_TIMEOUT_MS = 10_000;
+export const OPEN_TIMEOUT_MS = 10_000;
 
-export function serveSession(call: SessionCall, service: StorageService): void {
-  void new SessionStream(call, service);
-}
+/** Sessions of one attachment; daemons use one per connection of theirs to the node. */
+export const STREAM_INDEX_MAX = 63;
 
-class SessionStream implements TableSession {
+export class SessionStream implements TableSession {
   volumeId = '';
   attachmentId = '';
   generation = 0;
   streamIndex = 0;
-  #state: 'waiting' | 'opening' | 'open' | 'over' = 'waiting';
+  #state: 'waiting' | 'opening' | 'open' | 'draining' | 'over' = 'waiting';
+  /** Settles, without a failure, when the open frame has been dealt with. */
+  #opening: Promise<void> | undefined;
+  #device: BackendVolume | undefined;
   #session: NodeSession | undefined;
+  #halfClosed = false;
+  readonly #replies: UnsentReplies<NodeFrame>;
   readonly #cancelTimeout: () => void;
+  readonly #gone: Promise<void>;
+  #resolveGone: () => void = () => undefined;
 
   constructor(
     readonly call: SessionCall,
     readonly service: StorageService,
   ) {
+    this.#replies = new UnsentReplies(call);
+    this.#gone = new Promise((resolve) => {
+      this.#resolveGone = resolve;
+    });
     this.#cancelTimeout = service.options.clock.setTimer(OPEN_TIMEOUT_MS, () => {
       this.end(new StorageError('invalid', `no open frame came within ${OPEN_TIMEOUT_MS} ms`));
     });
-    call.on('data', (frame: ClientFrame) => {
+    call.on('data', (frame: ClientFrame | StorageError) => {
       this.#receive(frame);
     });
     call.on('end', () => {
-      void this.#finish();
-    });
-    // A request that cannot be decoded arrives here, and so does a broken connection.
-    call.on('error', (error: Error) => {
-      this.end(new StorageError('invalid', error.message));
+      this.#onHalfClose();
     });
     call.on('cancelled', () => {
-      this.#over();
+      this.#over('the connection ended');
     });
-    call.on('close', () => {
-      this.#over();
+    call.on('error', (error: Error) => {
+      this.#over(error.message);
     });
   }
 
   end(reason: StorageError): void {
     if (this.#state === 'over') return;
-    this.#over();
-    this.service.options.log.warn(
-      {
-        event: 'session_ended',
-        volumeId: this.volumeId,
-        attachmentId: this.attachmentId,
-        reason: reason.message,
-      },
-      `session ended: ${reason.message}`,
-    );
+    this.#over(reason.message);
+    // What was written goes out first; then grpc-js makes the status of this.
     this.call.emit('error', toServiceError(reason));
   }
 
-  whenIdle(): Promise<void> {
-    return this.#session?.whenIdle() ?? Promise.resolve();
+  drain(reason: StorageError): void {
+    if (this.#state !== 'open') {
+      this.end(reason);
+      return;
+    }
+    this.#state = 'draining';
+    this.#replies.stopReading();
+    void this.#session?.whenAnswered().then(() => {
+      this.end(reason);
+    });
   }
 
-  #receive(frame: ClientFrame): void {
+  whenGone(): Promise<void> {
+    return this.#gone;
+  }
+
+  #receive(frame: ClientFrame | StorageError): void {
+    // What still comes while draining stays unanswered, and the client sends it elsewhere or later.
+    if (this.#state === 'over' || this.#state === 'draining') return;
     try {
+      if (frame instanceof StorageError) throw frame;
       switch (frame.kind) {
         case 'open':
-          if (this.#state !== 'waiting')
-            throw new StorageError('invalid', 'a second open frame on one session');
-          this.#state = 'opening';
-          this.#cancelTimeout();
-          this.#open(frame).catch((error: unknown) => {
-            this.end(
-              error instanceof StorageError
-                ? error
-                : new StorageError('internal', String(error), { cause: error }),
-            );
-          });
+          this.#onOpen(frame);
           return;
         case 'requests':
           if (this.#session === undefined)
@@ -96,140 +102,166 @@ class SessionStream implements TableSession {
           return;
         case 'ping':
         case 'pong':
-          this.#send({ kind: 'pong', number: frame.number });
+          this.#send({ kind: 'pong', number: frame.number }, 0);
       }
     } catch (error) {
-      this.end(
-        error instanceof StorageError
-          ? error
-          : new StorageError('internal', String(error), { cause: error }),
-      );
+      this.end(toStorageError(error));
     }
   }
 
-  async #open(open: OpenFrame): Promise<void> {
-    const { service } = this;
-    const { catalog, sessionsMax } = service.options;
-    if (catalog.byId(open.volumeId) === undefined)
-      throw new StorageError('not-found', `no volume has the id ${open.volumeId}`);
-    this.#requireCurrent(open);
-    if (service.sessions.count >= sessionsMax) {
+  #onOpen(open: OpenFrame): void {
+    if (this.#state !== 'waiting')
+      throw new StorageError('invalid', 'a second open frame on one session');
+    this.#cancelTimeout();
+    checkAttachmentId(open.attachmentId);
+    if (open.streamIndex > STREAM_INDEX_MAX) {
       throw new StorageError(
-        'exhausted',
-        `this node has ${sessionsMax} sessions open, which is its limit (sessions_max)`,
+        'invalid',
+        `stream_index is ${open.streamIndex}, at most ${STREAM_INDEX_MAX} is possible`,
       );
     }
+    this.#state = 'opening';
     this.volumeId = open.volumeId;
     this.attachmentId = open.attachmentId;
     this.generation = open.generation;
     this.streamIndex = open.streamIndex;
-    const before = service.sessions.predecessor(open);
-    service.sessions.add(this);
+    this.#opening = this.service.turns
+      .run(open.volumeId, () => this.#openInTurn(open))
+      .catch((error: unknown) => {
+        this.end(toStorageError(error));
+      });
+  }
+
+  /** In the volume's turn: leases do not move and no other session of the volume opens meanwhile. */
+  async #openInTurn(open: OpenFrame): Promise<void> {
+    const { leases, sessions, verifiers, options } = this.service;
+    if (this.#isOver()) return;
+    const record = this.service.requireVolume(open.volumeId);
+    if (open.generation > 0) leases.requireCurrent(open);
+    const before = sessions.predecessor(open);
     before?.end(
       new StorageError('unavailable', 'a newer session of the same attachment replaces this one'),
     );
-    await before?.whenIdle();
-    const device = await catalog.open(open.volumeId);
-    if (this.#isOver() || !this.#isCurrent()) {
-      await catalog.release(open.volumeId);
-      this.#requireCurrent(open);
-      return;
-    }
-    this.#begin(open, device);
-    this.#send(await this.#describe(open));
-  }
-
-  #begin(open: OpenFrame, device: BackendVolume): void {
-    const { writeVerifier, sessionLimits } = this.service.options;
+    await before?.whenGone();
+    if (this.#isOver()) return;
+    sessions.add(this);
+    const device = await options.catalog.open(open.volumeId);
+    this.#device = device;
+    const volume = await this.service.describe(record);
+    if (this.#isOver()) return;
+    const writeVerifier = verifiers.ofDevice(open.volumeId, device);
+    const session = this.#newSession(open, device, writeVerifier);
+    this.#session = session;
     this.#state = 'open';
-    this.#session = new NodeSession({
-      device,
-      readOnly: open.generation === 0,
-      checksum: open.checksum,
-      writeVerifier,
-      limits: sessionLimits,
-      isCurrent: () => this.#isCurrent(),
-      send: (frame) => {
-        this.#send(frame);
-      },
-    });
-  }
-
-  async #describe(open: OpenFrame): Promise<OpenedFrame> {
-    const { catalog, writeVerifier, sessionLimits } = this.service.options;
-    const record = catalog.byId(open.volumeId);
-    const facts = this.#session?.facts;
-    if (record === undefined || facts === undefined)
-      throw new StorageError('not-found', `no volume has the id ${open.volumeId}`);
-    const { capabilities, preferredBytes, requestBytesMax } = facts;
-    return {
+    const { capabilities, preferredBytes, requestBytesMax } = session.facts;
+    const opened: OpenedFrame = {
       kind: 'opened',
       writeVerifier,
-      volume: await this.service.describe(record),
+      volume,
       capabilities,
       preferredBytes,
       requestBytesMax,
       checksum: open.checksum,
-      ...sessionLimits,
+      ...options.sessionLimits,
     };
+    this.#send(opened, 0);
+    this.#log('session_opened', `session of volume ${record.name} opened`);
+    if (this.#halfClosed) this.#onHalfClose();
   }
 
-  #requireCurrent(open: OpenFrame): void {
-    if (open.generation === 0 || this.service.leases.isCurrent(open.volumeId, open.generation))
-      return;
-    const record = this.service.options.catalog.byId(open.volumeId);
-    const by =
-      record?.holder === undefined
-        ? 'nobody holds it'
-        : `it is held by ${record.holder.description}`;
-    throw new StorageError(
-      'fenced',
-      `generation ${open.generation} of volume ${record?.name ?? open.volumeId} is over: it is now ${record?.generation ?? 0} and ${by}`,
-    );
-  }
-
-  #isCurrent(): boolean {
-    return this.generation === 0 || this.service.leases.isCurrent(this.volumeId, this.generation);
-  }
-
-  #send(frame: NodeFrame): void {
-    if (this.#isOver()) return;
-    if (this.call.write(frame)) return;
-    // The client does not take its replies: it gets no new requests in before it does.
-    this.call.pause();
-    this.call.once('drain', () => {
-      this.call.resume();
+  #newSession(open: OpenFrame, device: BackendVolume, writeVerifier: bigint): NodeSession {
+    const { leases, verifiers, options } = this.service;
+    const readOnly = open.generation === 0;
+    return new NodeSession({
+      device,
+      readOnly,
+      checksum: open.checksum,
+      writeVerifier,
+      limits: options.sessionLimits,
+      requireCurrent: readOnly
+        ? () => undefined
+        : () => {
+            leases.requireCurrent(open);
+          },
+      send: (frame, bytes) => {
+        this.#send(frame, bytes);
+      },
+      flushFailed: () => {
+        verifiers.flushFailed(open.volumeId, device);
+        options.log.warn(
+          { event: 'flush_failed', volumeId: open.volumeId },
+          `volume ${open.volumeId} could not be made durable; look at the node's disk`,
+        );
+      },
     });
+  }
+
+  #send(frame: NodeFrame, bytes: number): void {
+    if (!this.#isOver()) this.#replies.send(frame, bytes);
   }
 
   /** The client sends nothing more: it gets its answers, then the end. */
-  async #finish(): Promise<void> {
-    await this.whenIdle();
-    // One turn later: the replies of the last completions go out at the end of theirs.
-    setImmediate(() => {
-      if (this.#isOver()) return;
-      this.#over();
-      this.call.end();
-    });
+  #onHalfClose(): void {
+    this.#halfClosed = true;
+    switch (this.#state) {
+      case 'waiting':
+        this.end(new StorageError('invalid', 'the stream ended without an open frame'));
+        return;
+      case 'open':
+        void this.#session?.whenAnswered().then(() => {
+          if (this.#isOver()) return;
+          this.#over('closed by the client');
+          this.call.end();
+        });
+        return;
+      case 'opening':
+      case 'draining':
+      case 'over':
+        return;
+    }
   }
 
-  #over(): void {
+  #over(why: string): void {
     if (this.#state === 'over') return;
+    this.#session?.end();
+    if (this.#session !== undefined) this.#log('session_ended', `session ended: ${why}`);
     this.#state = 'over';
     this.#cancelTimeout();
-    this.#session?.end();
-    void this.#release();
+    // A client that goes on sending is heard and ignored, so that its frames do not wait here.
+    this.call.resume();
+    void this.#leave();
   }
 
-  async #release(): Promise<void> {
-    if (this.volumeId === '') return;
-    await this.whenIdle();
+  async #leave(): Promise<void> {
+    const { catalog } = this.service.options;
+    await this.#opening;
+    await this.#session?.whenIdle();
+    try {
+      if (this.#device !== undefined) await catalog.release(this.volumeId);
+    } catch (error) {
+      this.#log('release_failed', `volume ${this.volumeId} could not be closed: ${String(error)}`);
+    }
     this.service.sessions.remove(this);
-    if (this.generation > 0) this.service.leases.noteSeen(this.volumeId);
-    if (this.#session !== undefined) await this.service.options.catalog.release(this.volumeId);
+    if (this.generation > 0) this.service.leases.noteSeen(this.volumeId, this.attachmentId);
+    this.service.streamEnded();
+    this.#resolveGone();
+  }
+
+  #log(event: string, message: string): void {
+    const { volumeId, attachmentId, generation } = this;
+    this.service.options.log.info(
+      { event, volumeId, attachmentId, generation, peer: this.call.getPeer() },
+      message,
+    );
   }
 
   #isOver(): boolean {
     return this.#state === 'over';
   }
+}
+
+function toStorageError(error: unknown): StorageError {
+  if (error instanceof StorageError) return error;
+  const sentence = error instanceof Error ? error.message : String(error);
+  return new StorageError('internal', sentence, { cause: error });
 }

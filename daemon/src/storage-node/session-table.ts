@@ -7,50 +7,76 @@ import type { StorageError } from '../rpc/storage-error.js';
 export interface TableSession {
   readonly volumeId: string;
   readonly attachmentId: string;
+  /** 0: read-only. */
   readonly generation: number;
   readonly streamIndex: number;
-  /** Ends the session's stream with the reason; nothing of it is executed afterwards. */
+  /** Ends the stream with the reason; nothing that it still receives is executed. */
   end(reason: StorageError): void;
-  /** Resolves when everything it had given to the backend has completed. */
-  whenIdle(): Promise<void>;
+  /** Executes nothing new, answers what was received, then ends the stream with the reason. */
+  drain(reason: StorageError): void;
+  /** Resolves when it has ended and everything that it had given to the backend has completed. */
+  whenGone(): Promise<void>;
 }
 
+const NO_SESSIONS: ReadonlySet<TableSession> = new Set();
+
 export class SessionTable {
-  readonly #sessions = new Set<TableSession>();
+  readonly #byVolume = new Map<string, Set<TableSession>>();
 
   get count(): number {
-    return this.#sessions.size;
+    let count = 0;
+    for (const sessions of this.#byVolume.values()) count += sessions.size;
+    return count;
   }
 
   add(session: TableSession): void {
-    this.#sessions.add(session);
+    const sessions = this.#byVolume.get(session.volumeId);
+    if (sessions === undefined) this.#byVolume.set(session.volumeId, new Set([session]));
+    else sessions.add(session);
   }
 
   remove(session: TableSession): void {
-    this.#sessions.delete(session);
+    const sessions = this.#byVolume.get(session.volumeId);
+    sessions?.delete(session);
+    if (sessions?.size === 0) this.#byVolume.delete(session.volumeId);
   }
 
   all(): TableSession[] {
-    return [...this.#sessions];
+    return [...this.#byVolume.values()].flatMap((sessions) => [...sessions]);
   }
 
-  ofVolume(volumeId: string): TableSession[] {
-    return this.all().filter((session) => session.volumeId === volumeId);
+  ofVolume(volumeId: string): ReadonlySet<TableSession> {
+    return this.#byVolume.get(volumeId) ?? NO_SESSIONS;
   }
 
+  /** Ids of the volumes that have a session. */
+  volumeIds(): string[] {
+    return [...this.#byVolume.keys()];
+  }
+
+  /** True if a writing session of this attachment is open. */
   isConnected(volumeId: string, attachmentId: string): boolean {
-    return this.ofVolume(volumeId).some(
-      (session) => session.attachmentId === attachmentId && session.generation > 0,
-    );
+    for (const session of this.ofVolume(volumeId)) {
+      if (session.attachmentId === attachmentId && session.generation > 0) return true;
+    }
+    return false;
   }
 
   /** The session that a new one of the same attachment and stream replaces. */
   predecessor(
     open: Pick<TableSession, 'volumeId' | 'attachmentId' | 'streamIndex'>,
   ): TableSession | undefined {
-    return this.ofVolume(open.volumeId).find(
-      (session) =>
-        session.attachmentId === open.attachmentId && session.streamIndex === open.streamIndex,
-    );
+    for (const session of this.ofVolume(open.volumeId)) {
+      if (session.attachmentId === open.attachmentId && session.streamIndex === open.streamIndex)
+        return session;
+    }
+    return undefined;
+  }
+
+  /** Ends the writing sessions of a volume; resolves when all are gone. */
+  async evictWriters(volumeId: string, reason: StorageError): Promise<void> {
+    const writers = [...this.ofVolume(volumeId)].filter(({ generation }) => generation > 0);
+    for (const writer of writers) writer.end(reason);
+    await Promise.all(writers.map((writer) => writer.whenGone()));
   }
 }

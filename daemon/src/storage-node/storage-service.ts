@@ -1,35 +1,32 @@
 /**
- * The handlers of storage.proto's Storage service over catalog and lease table: decode, ask, encode.
- * The session's stream is session-stream.ts.
+ * The handlers of storage.proto's Storage service over catalog, leases and sessions: decode, ask, encode.
+ * A session's stream is session-stream.ts.
  */
-import type {
-  sendUnaryData,
-  ServerDuplexStream,
-  ServerUnaryCall,
-  UntypedServiceImplementation,
-} from '@grpc/grpc-js';
+import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { toServiceError } from '../rpc/status-code.js';
 import type {
   AcquireLeaseRequestMessage,
-  ClientFrame,
   CreateVolumeReplyMessage,
   CreateVolumeRequestMessage,
   DeleteVolumeRequestMessage,
   LeaseMessage,
-  NodeFrame,
   NodeMessage,
   ReleaseLeaseRequestMessage,
   ResizeVolumeRequestMessage,
   VolumeMessage,
 } from '../rpc/storage-messages.js';
+import { checkAttachmentId } from './attachment-id.js';
 import type { Catalog } from './catalog.js';
 import { LeaseTable } from './lease-table.js';
 import type { SessionLimits } from './node-session.js';
-import { serveSession } from './session-stream.js';
+import { SessionStream, type SessionCall } from './session-stream.js';
 import { SessionTable } from './session-table.js';
 import type { VolumeRecord } from './volume-record.js';
+import { unaryHandler, type UnaryHandler } from './unary-handler.js';
+import { VolumeTurns } from './volume-turns.js';
+import { WriteVerifiers } from './write-verifiers.js';
 
 export interface ServiceLog {
   info(fields: object, message: string): void;
@@ -52,43 +49,70 @@ export interface StorageServiceOptions {
 }
 
 const DEFAULT_BLOCK_BYTES = 512;
+/** Longer descriptions are cut: they stand in sentences. */
+const DESCRIPTION_CHARS_MAX = 200;
 
 export class StorageService {
+  readonly turns = new VolumeTurns();
   readonly sessions = new SessionTable();
   readonly leases: LeaseTable;
+  readonly verifiers: WriteVerifiers;
+  /** Streams that are open, opening, or have not said yet what they are. */
+  #streams = 0;
+  #stopping: StorageError | undefined;
   readonly #startedMs: number;
 
   constructor(readonly options: StorageServiceOptions) {
-    this.#startedMs = options.clock.nowMs();
+    const { catalog, clock, wallClock, leaseTimeoutMs } = options;
+    this.#startedMs = clock.nowMs();
+    this.verifiers = new WriteVerifiers(options.writeVerifier);
     this.leases = new LeaseTable({
-      catalog: options.catalog,
-      clock: options.clock,
-      wallClock: options.wallClock,
-      leaseTimeoutMs: options.leaseTimeoutMs,
+      catalog,
+      clock,
+      wallClock,
+      leaseTimeoutMs,
+      turns: this.turns,
       isConnected: (volumeId, attachmentId) => this.sessions.isConnected(volumeId, attachmentId),
-      onMoved: (volumeId, reason) => {
-        for (const session of this.sessions.ofVolume(volumeId)) {
-          if (session.generation > 0) session.end(reason);
-        }
-      },
+      evictWriters: (volumeId, reason) => this.sessions.evictWriters(volumeId, reason),
     });
   }
 
-  /** As grpc.Server.addService wants it. */
+  /** As grpc.Server.addService wants it, with `withReadableRefusals`. */
   handlers(): UntypedServiceImplementation {
+    type Named = { name: string };
     return {
-      GetNode: unary(() => this.getNode()),
-      CreateVolume: unary((request: CreateVolumeRequestMessage) => this.createVolume(request)),
-      ListVolumes: unary(() => this.listVolumes()),
-      GetVolume: unary((request: { name: string }) => this.getVolume(request.name)),
-      ResizeVolume: unary((request: ResizeVolumeRequestMessage) => this.resizeVolume(request)),
-      DeleteVolume: unary((request: DeleteVolumeRequestMessage) => this.deleteVolume(request)),
-      AcquireLease: unary((request: AcquireLeaseRequestMessage) => this.acquireLease(request)),
-      ReleaseLease: unary((request: ReleaseLeaseRequestMessage) => this.releaseLease(request)),
-      OpenSession: (call: ServerDuplexStream<ClientFrame, NodeFrame>) => {
-        serveSession(call, this);
+      GetNode: this.#unary(() => this.getNode()),
+      CreateVolume: this.#unary((request: CreateVolumeRequestMessage) =>
+        this.createVolume(request),
+      ),
+      ListVolumes: this.#unary(() => this.listVolumes()),
+      GetVolume: this.#unary(({ name }: Named) => this.getVolume(name)),
+      ResizeVolume: this.#unary((request: ResizeVolumeRequestMessage) =>
+        this.resizeVolume(request),
+      ),
+      DeleteVolume: this.#unary((request: DeleteVolumeRequestMessage) =>
+        this.deleteVolume(request),
+      ),
+      AcquireLease: this.#unary((request: AcquireLeaseRequestMessage) =>
+        this.acquireLease(request),
+      ),
+      ReleaseLease: this.#unary((request: ReleaseLeaseRequestMessage) =>
+        this.releaseLease(request),
+      ),
+      OpenSession: (call: SessionCall) => {
+        this.#openSession(call);
       },
     };
+  }
+
+  /** No session opens from now on. */
+  refuseSessions(reason: StorageError): void {
+    this.#stopping = reason;
+  }
+
+  /** For SessionStream. */
+  streamEnded(): void {
+    this.#streams -= 1;
   }
 
   async getNode(): Promise<NodeMessage> {
@@ -113,95 +137,79 @@ export class StorageService {
       blockBytes: request.blockBytes === 0 ? DEFAULT_BLOCK_BYTES : request.blockBytes,
       backend: request.backend === '' ? (catalog.backends[0] ?? '') : request.backend,
     });
+    const { name: volume, volumeId, sizeBytes } = record;
     if (!existed)
       log.info(
-        {
-          event: 'volume_created',
-          volume: record.name,
-          volumeId: record.volumeId,
-          sizeBytes: record.sizeBytes,
-        },
-        `volume ${record.name} created`,
+        { event: 'volume_created', volume, volumeId, sizeBytes },
+        `volume ${volume} created`,
       );
     return { volume: await this.describe(record), existed };
   }
 
   async listVolumes(): Promise<{ volumes: VolumeMessage[] }> {
-    return {
-      volumes: await Promise.all(
-        this.options.catalog.list().map((record) => this.describe(record)),
-      ),
-    };
+    const records = this.options.catalog.list();
+    return { volumes: await Promise.all(records.map((record) => this.describe(record))) };
   }
 
   getVolume(name: string): Promise<VolumeMessage> {
     return this.describe(this.#byName(name));
   }
 
-  async resizeVolume(request: ResizeVolumeRequestMessage): Promise<VolumeMessage> {
+  resizeVolume(request: ResizeVolumeRequestMessage): Promise<VolumeMessage> {
     const { catalog, log } = this.options;
-    const record = this.#byName(request.name);
-    if (request.sizeBytes < record.sizeBytes && !request.allowShrink) {
-      throw new StorageError(
-        'refused',
-        `volume ${record.name} has ${record.sizeBytes} bytes: making it ${request.sizeBytes} would cut data off; use --shrink if that is meant`,
+    const { volumeId } = this.#byName(request.name);
+    return this.turns.run(volumeId, async () => {
+      const record = this.requireVolume(volumeId);
+      if (request.sizeBytes < record.sizeBytes && !request.allowShrink) {
+        throw new StorageError(
+          'refused',
+          `volume ${record.name} has ${record.sizeBytes} bytes: with ${request.sizeBytes} data would be cut off; ` +
+            `use --shrink if that is meant`,
+        );
+      }
+      const resized = await catalog.resize(volumeId, request.sizeBytes);
+      const { name, sizeBytes: toBytes } = resized;
+      log.info(
+        { event: 'volume_resized', volume: name, fromBytes: record.sizeBytes, toBytes },
+        `volume ${name} resized`,
       );
-    }
-    const resized = await catalog.resize(record.volumeId, request.sizeBytes);
-    log.info(
-      {
-        event: 'volume_resized',
-        volume: record.name,
-        fromBytes: record.sizeBytes,
-        toBytes: resized.sizeBytes,
-      },
-      `volume ${record.name} resized`,
-    );
-    return this.describe(resized);
+      return this.describe(resized);
+    });
   }
 
-  async deleteVolume(request: DeleteVolumeRequestMessage): Promise<object> {
+  deleteVolume(request: DeleteVolumeRequestMessage): Promise<object> {
     const { catalog, log } = this.options;
-    const record = this.#byName(request.name);
-    if (request.volumeId !== '' && request.volumeId !== record.volumeId) {
+    const { volumeId, name } = this.#byName(request.name);
+    if (request.volumeId !== '' && request.volumeId !== volumeId) {
       throw new StorageError(
         'not-found',
-        `volume ${request.name} has the id ${record.volumeId}, not ${request.volumeId}`,
+        `volume ${name} has the id ${volumeId}, not ${request.volumeId}: it was made anew`,
       );
     }
-    if (this.sessions.ofVolume(record.volumeId).length > 0 || this.leases.isHeld(record)) {
-      const by = record.holder === undefined ? 'a reader' : record.holder.description;
-      throw new StorageError(
-        'refused',
-        `volume ${record.name} is in use by ${by}; detach it there first`,
-      );
-    }
-    await catalog.delete(record.volumeId);
-    log.info(
-      { event: 'volume_deleted', volume: record.name, volumeId: record.volumeId },
-      `volume ${record.name} deleted`,
-    );
-    return {};
+    return this.turns.run(volumeId, async () => {
+      this.#requireUnused(this.requireVolume(volumeId));
+      await catalog.delete(volumeId);
+      this.leases.forget(volumeId);
+      this.verifiers.forget(volumeId);
+      log.info({ event: 'volume_deleted', volume: name, volumeId }, `volume ${name} deleted`);
+      return {};
+    });
   }
 
   async acquireLease(request: AcquireLeaseRequestMessage): Promise<LeaseMessage> {
     const { leaseTimeoutMs, log } = this.options;
-    if (request.attachmentId === '' || request.attachmentId.length > 64) {
-      throw new StorageError('invalid', 'attachment_id must have 1 to 64 characters');
-    }
-    const record = await this.leases.acquire(request);
+    const { attachmentId, takeOver } = request;
+    checkAttachmentId(attachmentId);
+    // By code points, so that no character is cut in half.
+    const description = [...request.description].slice(0, DESCRIPTION_CHARS_MAX).join('');
+    const record = await this.leases.acquire({ ...request, description });
+    const { name, generation } = record;
     log.info(
-      {
-        event: 'lease_granted',
-        volume: record.name,
-        generation: record.generation,
-        attachmentId: request.attachmentId,
-        takeOver: request.takeOver,
-      },
-      `volume ${record.name} is now written by ${request.description}`,
+      { event: 'lease_granted', volume: name, generation, attachmentId, takeOver },
+      `volume ${name} is now written by ${description}`,
     );
     return {
-      generation: record.generation,
+      generation,
       volume: await this.describe(record),
       expiresAfterMs: leaseTimeoutMs,
     };
@@ -229,34 +237,64 @@ export class StorageService {
         sinceUnixMs: holder.sinceUnixMs,
         connected: this.sessions.isConnected(record.volumeId, holder.attachmentId),
       },
-      sessionCount: this.sessions.ofVolume(record.volumeId).length,
+      sessionCount: this.sessions.ofVolume(record.volumeId).size,
     };
+  }
+
+  /** @throws StorageError 'not-found' */
+  requireVolume(volumeId: string): VolumeRecord {
+    const record = this.options.catalog.byId(volumeId);
+    if (record === undefined)
+      throw new StorageError('not-found', `no volume has the id ${volumeId}`);
+    return record;
+  }
+
+  #openSession(call: SessionCall): void {
+    const { sessionsMax } = this.options;
+    const refusal =
+      this.#streams < sessionsMax
+        ? this.#stopping
+        : new StorageError(
+            'exhausted',
+            `this node has ${sessionsMax} sessions, which is its limit (sessions_max)`,
+          );
+    if (refusal !== undefined) {
+      call.emit('error', toServiceError(refusal));
+      return;
+    }
+    this.#streams += 1;
+    new SessionStream(call, this);
+  }
+
+  /** A holder that is away comes back for its data: only giving the lease up makes a volume free. */
+  #requireUnused(record: VolumeRecord): void {
+    if (record.holder !== undefined) {
+      throw new StorageError(
+        'refused',
+        `volume ${record.name} is attached by ${record.holder.description}; detach it there ` +
+          `(if that is impossible: attach it with --take-over, then detach)`,
+      );
+    }
+    if (this.sessions.ofVolume(record.volumeId).size > 0) {
+      throw new StorageError(
+        'refused',
+        `volume ${record.name} is being read; detach its readers first`,
+      );
+    }
   }
 
   #byName(name: string): VolumeRecord {
     const record = this.options.catalog.byName(name);
-    if (record !== undefined) return record;
-    const others = this.options.catalog.list().map((one) => one.name);
-    const known =
-      others.length === 0
-        ? 'this node has no volumes'
-        : `this node has ${others.slice(0, 10).join(', ')}`;
-    throw new StorageError('not-found', `no volume is named ${name}; ${known}`);
+    if (record === undefined)
+      throw new StorageError('not-found', `this node has no volume named ${name}`);
+    return record;
   }
-}
 
-/** A promise-returning function as a unary handler; whatever it throws becomes a status with a sentence. */
-export function unary<Request extends object, Reply extends object>(
-  answer: (request: Request) => Promise<Reply>,
-): (call: ServerUnaryCall<Request, Reply>, reply: sendUnaryData<Reply>) => void {
-  return (call, reply) => {
-    answer(call.request).then(
-      (message) => {
-        reply(null, message);
-      },
-      (error: unknown) => {
-        reply(toServiceError(error));
-      },
-    );
-  };
+  #unary<Request, Reply>(
+    answer: (request: Request) => Promise<Reply>,
+  ): UnaryHandler<Request, Reply> {
+    return unaryHandler(answer, (error) => {
+      this.options.log.warn({ event: 'call_failed', err: error }, `call failed: ${String(error)}`);
+    });
+  }
 }

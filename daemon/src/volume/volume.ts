@@ -193,6 +193,11 @@ export class Volume implements PacedBlockDevice {
     );
   }
 
+  /** Takes requests again after a drain that failed. */
+  resume(): void {
+    this.#intake = 'open';
+  }
+
   /** Tries to reach the node now instead of at the next scheduled try. */
   retryNow(): void {
     this.#link.retryNow();

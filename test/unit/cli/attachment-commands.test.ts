@@ -52,6 +52,29 @@ describe('blkferry attach', () => {
   });
 });
 
+describe('blkferry attach of a volume that is not there', () => {
+  it('ends with 3 and the near names of the node that was meant', async () => {
+    for (const node of ['', ' --node 127.0.0.1:9']) {
+      const world = new FakeSurroundings();
+      world.node.add('mail', 4096);
+      world.daemon.attachError = new StorageError('not-found', 'no such volume');
+      const { exitCode, stderr } = await world.run(`attach mial${node}`);
+      const address = node === '' ? '127.0.0.1:7600' : '127.0.0.1:9';
+      assert.equal(exitCode, 3);
+      assert.equal(stderr, `blkferry: no volume mial at ${address}; did you mean mail?\n`);
+    }
+  });
+
+  it('keeps the sentence of the daemon when the node cannot be asked from here', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.attachError = new StorageError('not-found', 'no volume mial there');
+    world.node.away = new StorageError('unavailable', 'gone');
+    const { exitCode, stderr } = await world.run('attach mial');
+    assert.equal(exitCode, 3);
+    assert.equal(stderr, 'blkferry: no volume mial there\n');
+  });
+});
+
 describe('blkferry detach', () => {
   it('detaches', async () => {
     const world = new FakeSurroundings();
@@ -76,7 +99,7 @@ describe('blkferry detach', () => {
     const { exitCode, stderr } = await world.run('detach v1 --force');
     assert.equal(exitCode, 0);
     assert.deepEqual(world.daemon.detachRequests, [{ exportName: 'v1', force: true }]);
-    assert.match(stderr, /64KiB of answered writes were given up/);
+    assert.match(stderr, /64 KiB of answered writes were given up/);
   });
 
   it('waits longer than a question does, because the daemon flushes', async () => {
@@ -96,7 +119,7 @@ describe('blkferry list', () => {
     const { exitCode, stdout } = await world.run('list');
     assert.equal(exitCode, 0);
     assert.match(stdout, /^EXPORT +VOLUME +NODE +SIZE +MODE +STATE +CLIENTS\n/);
-    assert.match(stdout, /^v2 +v2 +127\.0\.0\.1:7600 +20GiB +ro +holding +0$/m);
+    assert.match(stdout, /^v2 +v2 +127\.0\.0\.1:7600 +20 GiB +ro +holding +0$/m);
     assert.ok(widthOf(stdout) <= 80, stdout);
   });
 
@@ -123,7 +146,7 @@ describe('blkferry show', () => {
     assert.equal(exitCode, 0);
     assert.match(stdout, /^state +holding: the node has been silent for 12 s$/m);
     assert.match(stdout, /^mode +writer, generation 7$/m);
-    assert.match(stdout, /^writes +20 requests, 80KiB$/m);
+    assert.match(stdout, /^writes +20 requests, 80 KiB$/m);
     assert.match(stdout, /^reconnects +1, 4 requests sent again$/m);
     assert.match(stdout, /^reached at +nbd\+unix:/m);
   });

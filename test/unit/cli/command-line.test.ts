@@ -9,7 +9,9 @@ describe('the command line', () => {
     const { exitCode, stdout, stderr } = await new FakeSurroundings().run('--help');
     assert.equal(exitCode, 0);
     assert.equal(stderr, '');
-    for (const word of 'volume attach detach list show status import export completion'.split(' ')) {
+    for (const word of 'volume attach detach list show status import export completion'.split(
+      ' ',
+    )) {
       assert.match(stdout, new RegExp(`^  ${word}\\b`, 'm'));
     }
     for (const code of [0, 1, 2, 3, 4, 5, 6, 7, 130]) {
@@ -73,6 +75,14 @@ describe('the command line', () => {
     assert.match(socket.stderr, /--admin-socket: .*absolute path/);
   });
 
+  it('talks to another machine in plain text only with --insecure', async () => {
+    const world = new FakeSurroundings();
+    const { exitCode, stderr } = await world.run('volume list --node 10.0.0.1:7600');
+    assert.equal(exitCode, 2);
+    assert.match(stderr, /10\.0\.0\.1:7600 is on another machine .* or --insecure if/);
+    assert.equal(world.nodeOptions.length, 0);
+  });
+
   it('refuses a duration and a size that cannot be read', async () => {
     const duration = await new FakeSurroundings().run('list --timeout soon');
     assert.equal(duration.exitCode, 2);
@@ -132,7 +142,7 @@ describe('the command line', () => {
   });
 
   it('takes node and admin socket from the environment when there is no option', async (t) => {
-    process.env['BLKFERRY_NODE'] = '10.1.2.3:7600';
+    process.env['BLKFERRY_NODE'] = '127.1.2.3:7600';
     process.env['BLKFERRY_ADMIN_SOCKET'] = '/somewhere/admin.sock';
     t.after(() => {
       delete process.env['BLKFERRY_NODE'];
@@ -144,7 +154,7 @@ describe('the command line', () => {
     await world.run('list');
     assert.deepEqual(
       world.nodeOptions.map(({ address }) => address),
-      ['10.1.2.3:7600', '127.0.0.1:1'],
+      ['127.1.2.3:7600', '127.0.0.1:1'],
     );
     assert.equal(world.daemonOptions[0]?.address, 'unix:/somewhere/admin.sock');
   });

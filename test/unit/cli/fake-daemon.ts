@@ -49,6 +49,7 @@ export class FakeDaemon implements AdminClient {
   address = '';
   attachments: AttachmentMessage[] = [];
   away: StorageError | undefined;
+  attachError: StorageError | undefined;
   attachRequests: AttachRequestMessage[] = [];
   detachRequests: DetachRequestMessage[] = [];
   detachReply: DetachReplyMessage = { absent: false, discardedBytes: 0 };
@@ -57,6 +58,7 @@ export class FakeDaemon implements AdminClient {
 
   attach(request: AttachRequestMessage): Promise<AttachReplyMessage> {
     this.attachRequests.push(request);
+    if (this.attachError !== undefined) return Promise.reject(this.attachError);
     return this.#reply(() => ({
       attachment: attachment({ exportName: request.exportName || request.volume }),
       existed: this.existed,

@@ -55,6 +55,8 @@ export class FakeNode implements StorageClient {
   canFastZero = true;
   /** Called for each request before it is executed; what it returns is the answer instead. */
   intercept: ((request: BlockRequest, index: number) => BlockResult | undefined) | undefined;
+  /** Turns of the event loop that an answer takes. */
+  answerTurns = 1;
   /** The session ends when it receives the request of this index. */
   endAtRequest = Number.MAX_SAFE_INTEGER;
   endReason = new StorageError('unavailable', 'the connection was lost');
@@ -227,11 +229,14 @@ class FakeSession implements StorageSession {
     }
     this.#waiting.push({ sequence, request });
     this.node.inFlightSeenMax = Math.max(this.node.inFlightSeenMax, this.#waiting.length);
-    if (this.#waiting.length === 1) {
-      setImmediate(() => {
-        this.#answer();
-      });
-    }
+    if (this.#waiting.length === 1) this.#answerAfter(this.node.answerTurns);
+  }
+
+  #answerAfter(turns: number): void {
+    setImmediate(() => {
+      if (turns > 1) this.#answerAfter(turns - 1);
+      else this.#answer();
+    });
   }
 
   close(): void {
@@ -313,7 +318,7 @@ class FakeSession implements StorageSession {
 /** Holes in units of 4096, at most eight extents in an answer. */
 function extentsOf(content: Buffer, fromBytes: number, toBytes: number): BlockResult['extents'] {
   const extents: { lengthBytes: number; hole: boolean; zero: boolean }[] = [];
-  for (let atBytes = fromBytes; atBytes < toBytes; ) {
+  for (let atBytes = fromBytes; atBytes < toBytes;) {
     const lengthBytes = Math.min(4096 - (atBytes % 4096), toBytes - atBytes);
     const zero = content.subarray(atBytes, atBytes + lengthBytes).every((byte) => byte === 0);
     const last = extents.at(-1);

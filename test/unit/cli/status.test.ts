@@ -13,23 +13,23 @@ describe('blkferry status', () => {
     assert.equal(exitCode, 0);
     assert.match(
       stdout,
-      /^daemon +blkferryd 0\.1\.0 on dom0, up 1 d 2 h, 85MiB of memory\n +unix:\/run\/b\/admin\.sock\n/,
+      /^daemon +blkferryd 0\.1\.0 on dom0, up 1 d 2 h, 85 MiB of memory\n +unix:\/run\/b\/admin\.sock\n/,
     );
-    assert.match(stdout, /^127\.0\.0\.1:7600 +up +0 +1 +18GiB of 100GiB +1 d 2 h$/m);
-    assert.match(stdout, /^v1 +v1 +127\.0\.0\.1:7600 +active +1 +64KiB$/m);
+    assert.match(stdout, /^127\.0\.0\.1:7600 +up +0 +1 +18 GiB of 100 GiB +1 d 2 h$/m);
+    assert.match(stdout, /^v1 +v1 +127\.0\.0\.1:7600 +active +1 +64 KiB$/m);
     assert.ok(widthOf(stdout) <= 80, stdout);
   });
 
   it('asks every node once: the default one, those of the attachments, those named', async () => {
     const world = new FakeSurroundings();
     world.daemon.attachments = [
-      attachment({ node: '10.0.0.1:7600' }),
-      attachment({ exportName: 'v2', node: '10.0.0.1:7600' }),
+      attachment({ node: '127.0.1.1:7600' }),
+      attachment({ exportName: 'v2', node: '127.0.1.1:7600' }),
     ];
-    await world.run('status --node 10.0.0.2:7600 --node 10.0.0.3:7600');
+    await world.run('status --node 127.0.1.2:7600 --node 127.0.1.3:7600');
     assert.deepEqual(
       world.nodeOptions.map(({ address }) => address),
-      ['10.0.0.1:7600', '10.0.0.2:7600', '10.0.0.3:7600', '127.0.0.1:7600'],
+      ['127.0.0.1:7600', '127.0.1.1:7600', '127.0.1.2:7600', '127.0.1.3:7600'],
     );
   });
 
@@ -46,10 +46,10 @@ describe('blkferry status', () => {
   it('ends with 5 when the daemon is away, and still asks the node that is named', async () => {
     const world = new FakeSurroundings();
     world.daemon.away = new StorageError('unavailable', 'no daemon answers at unix:/x: gone');
-    const { exitCode, stdout } = await world.run('status --node 10.0.0.2:7600');
+    const { exitCode, stdout } = await world.run('status --node 127.0.1.2:7600');
     assert.equal(exitCode, 5);
     assert.match(stdout, /^daemon +no daemon answers at unix:\/x: gone$/m);
-    assert.match(stdout, /^10\.0\.0\.2:7600 +up/m);
+    assert.match(stdout, /^127\.0\.1\.2:7600 +up/m);
   });
 
   it('ends with 1 when an attachment needs attention', async () => {

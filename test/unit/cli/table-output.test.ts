@@ -27,7 +27,7 @@ describe('renderTable', () => {
     const reason = 'because the node is away and nobody knows when it will be back again';
     const text = renderTable(COLUMNS, [[name, '1', reason]], 40);
     assert.ok(widthOf(text) <= 40, text);
-    assert.equal(text.match(/n+(?= |$)/gm)?.filter((part) => /^n+$/.test(part)).length, 3 - 1, text);
+    assert.equal((text.match(/^n+/gm) ?? []).join(''), name);
     const words = reason.split(' ');
     for (const word of words) assert.match(text, new RegExp(`\\b${word}\\b`));
   });
@@ -46,7 +46,13 @@ describe('renderTable', () => {
 
 describe('renderFields', () => {
   it('puts several lines of a value under each other', () => {
-    assert.equal(renderFields([['a', 'b\nc'], ['long', '']]), 'a     b\n      c\nlong\n');
+    assert.equal(
+      renderFields([
+        ['a', 'b\nc'],
+        ['long', ''],
+      ]),
+      'a     b\n      c\nlong\n',
+    );
   });
 });
 

@@ -1,12 +1,16 @@
 /** `blkferry attach VOLUME`: makes a volume available to NBD clients of this machine's daemon. */
 import { Option, type Command } from 'commander';
+import { StorageError } from '../../rpc/storage-error.js';
+import type { AdminClient } from '../admin-client.js';
 import type { CommandContext } from '../command-context.js';
 import {
   addDaemonOptions,
   newCommand,
+  QUERY_TIMEOUT_MS,
   type DaemonOptions,
   type OutputOptions,
 } from '../command-options.js';
+import { noSuchVolume } from '../volume-hint.js';
 
 /** Connecting to a node that is just starting takes seconds, and the lease may have to expire. */
 const ATTACH_TIMEOUT_MS = 60_000;
@@ -42,13 +46,36 @@ async function runAttach(
   options: AttachOptions,
 ): Promise<void> {
   const { node, name: exportName, readOnly = false, takeOver = false } = options;
-  const reply = await context.withDaemon(options, ATTACH_TIMEOUT_MS, (daemon) =>
-    daemon.attach({ volume, node, exportName, readOnly, takeOver }),
-  );
+  const reply = await context.withDaemon(options, ATTACH_TIMEOUT_MS, async (daemon) => {
+    try {
+      return await daemon.attach({ volume, node, exportName, readOnly, takeOver });
+    } catch (error) {
+      throw await withNearNames(context, daemon, volume, node, error);
+    }
+  });
   context.print(options, reply, () => {
     const { attachment } = reply;
     const done = reply.existed ? 'was attached already' : 'attached';
     const lines = [`volume ${volume} ${done} as ${attachment.exportName}`, ...attachment.uris];
     return `${lines.join('\n')}\n`;
   });
+}
+
+/** @returns a better sentence for an unknown volume if the node can be asked from here, else the error */
+async function withNearNames(
+  context: CommandContext,
+  daemon: AdminClient,
+  volume: string,
+  node: string,
+  error: unknown,
+): Promise<unknown> {
+  if (!(error instanceof StorageError) || error.kind !== 'not-found') return error;
+  try {
+    const address = node === '' ? (await daemon.getDaemon()).defaultNode : node;
+    const nodeOptions = { node: address, timeout: QUERY_TIMEOUT_MS };
+    return await context.withNode(nodeOptions, (client) => noSuchVolume(client, volume, error));
+  } catch {
+    // The daemon's own sentence is good enough.
+    return error;
+  }
 }

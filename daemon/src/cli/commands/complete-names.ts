@@ -31,7 +31,8 @@ async function runCompleteNames(
   kind: 'volumes' | 'exports',
   options: CompleteNamesOptions,
 ): Promise<void> {
-  const names = kind === 'volumes' ? await volumes(context, options) : await exports(context, options);
+  const names =
+    kind === 'volumes' ? await volumes(context, options) : await exports(context, options);
   context.surroundings.stdout.write(names.map((name) => `${name}\n`).join(''));
 }
 

@@ -79,7 +79,11 @@ async function transfer(
 ): Promise<ExportOutcome> {
   const { verify, json } = options;
   const progress = createProgress(context.surroundings, json === true);
-  const open = { volumeId: volume.volumeId, attachmentId: newAttachmentId('export'), generation: 0 };
+  const open = {
+    volumeId: volume.volumeId,
+    attachmentId: newAttachmentId('export'),
+    generation: 0,
+  };
   let session: VolumeSession | undefined;
   try {
     session = await VolumeSession.open(node, open, signal);

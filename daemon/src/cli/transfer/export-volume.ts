@@ -39,7 +39,8 @@ export async function exportVolume(options: ExportOptions): Promise<ExportOutcom
   progress.begin('export', sizeBytes);
   for await (const piece of volumePieces(session, { trustZeroes: true })) {
     options.signal.throwIfAborted();
-    for (const run of splitIntoRuns(piece)) if (run.data !== undefined) dataBytes += run.lengthBytes;
+    for (const run of splitIntoRuns(piece))
+      if (run.data !== undefined) dataBytes += run.lengthBytes;
     received.add(piece);
     await target.write(piece);
     progress.reached(piece.offsetBytes + piece.lengthBytes);

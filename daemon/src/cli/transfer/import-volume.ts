@@ -8,7 +8,7 @@
  */
 import { flushRequest, rangeRequest, writeRequest } from '../../block/block-request.js';
 import { CommandError } from '../exit-codes.js';
-import { formatBytes } from '../../config/quantity.js';
+import { exactBytes, formatBytes } from '../../config/quantity.js';
 import { ContentDigest } from './content-digest.js';
 import { InOrder } from './in-order.js';
 import { roundUp, splitIntoRuns, type Piece, type Run } from './piece.js';
@@ -77,7 +77,7 @@ export function tooSmall(
 ): CommandError {
   const size = source.sizeBytes === undefined ? 'more' : formatBytes(source.sizeBytes);
   const hint =
-    source.sizeBytes === undefined ? 'SIZE' : String(roundUp(source.sizeBytes, 4096));
+    source.sizeBytes === undefined ? 'SIZE' : exactBytes(roundUp(source.sizeBytes, 4096));
   return new CommandError(
     'refused',
     `volume ${volume.name} has ${formatBytes(volume.sizeBytes)}, ${source.name} has ${size}; ` +

@@ -56,7 +56,7 @@ async function readPiece(
   lengthBytes: number,
 ): Promise<Piece> {
   const parts: Buffer[] = [];
-  for (let doneBytes = 0; doneBytes < lengthBytes; ) {
+  for (let doneBytes = 0; doneBytes < lengthBytes;) {
     const partBytes = Math.min(session.requestBytes, lengthBytes - doneBytes);
     const result = await session.submit(readRequest(offsetBytes + doneBytes, partBytes));
     parts.push(result.payload);
@@ -109,7 +109,10 @@ class ReportedZeroes {
     });
     this.#runs = this.#runs.filter((run) => run.endBytes > offsetBytes);
     if (this.#runs.length === 0) {
-      throw new StorageError('internal', `block-status at ${fromBytes} was answered with no length`);
+      throw new StorageError(
+        'internal',
+        `block-status at ${fromBytes} was answered with no length`,
+      );
     }
   }
 }

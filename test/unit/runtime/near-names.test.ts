@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { nearNames, nearNamesHint } from '#daemon/cli/near-names.js';
+import { nearNames, nearNamesHint } from '#daemon/runtime/near-names.js';
 
 describe('nearNames', () => {
   it('finds names with swapped, missing, superfluous and wrong letters', () => {

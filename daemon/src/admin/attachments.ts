@@ -1,0 +1,294 @@
+/**
+ * What is attached: the stories of Attach, Detach and the restart, each as its steps in order. Every
+ * story works on one export name at a time; what a failed step leaves is undone by the steps' undos in
+ * reverse.
+ */
+import { randomUUID } from 'node:crypto';
+import fs from 'node:fs';
+import path from 'node:path';
+import type { ExportTable } from '../frontend/export-table.js';
+import type { Logger } from '../runtime/logger.js';
+import type {
+  AttachmentMessage,
+  AttachReplyMessage,
+  AttachRequestMessage,
+  DetachReplyMessage,
+  DetachRequestMessage,
+} from '../rpc/admin-messages.js';
+import { addressProblem } from '../rpc/node-address.js';
+import { StorageError } from '../rpc/storage-error.js';
+import type { StoragePool } from '../transport/storage-pool.js';
+import type { AttachmentFile } from './attachment-file.js';
+import { describeAttachment } from './attachment-message.js';
+import type { AttachmentRecord } from './attachment-record.js';
+import type { OpenedVolume, VolumeOpener } from './volume-opener.js';
+
+export interface AttachmentsOptions {
+  readonly file: AttachmentFile;
+  readonly opener: VolumeOpener;
+  readonly pool: StoragePool;
+  readonly exports: ExportTable;
+  readonly logger: Logger;
+  readonly defaultNode: string;
+  /** How long detach and shutdown wait for answers and a flush. */
+  readonly drainTimeoutMs: number;
+  /** Where clients reach an export. */
+  readonly urisOf: (exportName: string) => string[];
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+}
+
+interface Attachment {
+  readonly record: AttachmentRecord;
+  readonly opened: OpenedVolume;
+}
+
+const EXPORT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
+
+export class Attachments {
+  readonly #attachments = new Map<string, Attachment>();
+  readonly #busy = new Map<string, Promise<unknown>>();
+
+  constructor(readonly options: AttachmentsOptions) {}
+
+  /** Sorted by export name. */
+  list(): AttachmentMessage[] {
+    const names = [...this.#attachments.keys()].sort();
+    return names.map((name) => this.get(name));
+  }
+
+  get(exportName: string): AttachmentMessage {
+    const attachment = this.#attachments.get(exportName);
+    if (attachment === undefined) throw this.#unknown(exportName);
+    const { urisOf, exports } = this.options;
+    return describeAttachment(
+      attachment.record,
+      attachment.opened.volume,
+      urisOf(exportName),
+      exports.clientCount(exportName),
+    );
+  }
+
+  get count(): number {
+    return this.#attachments.size;
+  }
+
+  /** The Attach story. */
+  attach(request: AttachRequestMessage): Promise<AttachReplyMessage> {
+    const exportName = request.exportName === '' ? request.volume : request.exportName;
+    const node = request.node === '' ? this.options.defaultNode : request.node;
+    return this.#oneAtATime(exportName, async () => {
+      checkExportName(exportName);
+      const problem = addressProblem(node);
+      if (problem !== undefined) throw new StorageError('invalid', problem);
+      const there = this.#attachments.get(exportName);
+      if (there !== undefined) return this.#alreadyAttached(there.record, { ...request, node });
+
+      const record = await this.#newRecord(exportName, node, request);
+      this.#refuseSecondWriter(record);
+      const opened = this.options.opener.open(record, request);
+      try {
+        await opened.volume.start();
+        this.options.exports.add(toExport(record, opened));
+        this.#attachments.set(exportName, { record, opened });
+        this.#writeFile();
+      } catch (error) {
+        this.#attachments.delete(exportName);
+        await this.options.exports.remove(exportName);
+        await opened.close({ forget: true });
+        throw error;
+      }
+      const { generation } = opened.volume;
+      this.options.logger.info(
+        { event: 'attached', ...record, generation },
+        `volume ${record.volume} is attached as ${exportName}`,
+      );
+      return { attachment: this.get(exportName), existed: false };
+    });
+  }
+
+  /** The Detach story. */
+  detach({ exportName, force }: DetachRequestMessage): Promise<DetachReplyMessage> {
+    return this.#oneAtATime(exportName, async () => {
+      const attachment = this.#attachments.get(exportName);
+      if (attachment === undefined) return { absent: true, discardedBytes: 0 };
+      const { exports, drainTimeoutMs, logger } = this.options;
+      const { record, opened } = attachment;
+      const clients = exports.clientCount(exportName);
+      if (clients > 0 && !force) {
+        throw new StorageError(
+          'refused',
+          `${clients} client${clients === 1 ? ' is' : 's are'} connected to ${exportName}; disconnect first, or use --force`,
+        );
+      }
+      const discardedBytes = await this.#drain(attachment, force, drainTimeoutMs);
+      this.#attachments.delete(exportName);
+      this.#writeFile();
+      await opened.close({ forget: true });
+      logger.info(
+        { event: 'detached', ...record, discardedBytes },
+        `volume ${record.volume} is detached from ${exportName}`,
+      );
+      return { absent: false, discardedBytes };
+    });
+  }
+
+  /** At start: every recorded attachment again. A node that is away does not hold the daemon up. */
+  restore(): void {
+    for (const record of this.options.file.read()) {
+      const opened = this.options.opener.open(record, { takeOver: false });
+      this.options.exports.add(toExport(record, opened));
+      this.#attachments.set(record.exportName, { record, opened });
+      opened.volume.start().catch(() => {
+        // The volume says so in the log, and goes on trying.
+      });
+    }
+  }
+
+  /** Ordered stop: every volume flushed, as far as its node is there. Records, leases and replay logs stay. */
+  async stop(deadlineMs: number): Promise<void> {
+    const attachments = [...this.#attachments.values()];
+    await Promise.all(
+      attachments.map(async ({ record, opened }) => {
+        try {
+          await opened.volume.drain(deadlineMs);
+          await opened.close({ forget: false });
+        } catch (error) {
+          const { message } = error as Error;
+          this.options.logger.warn(
+            { event: 'stopped_unflushed', exportName: record.exportName, error },
+            `${message}; they are sent again at the next start`,
+          );
+          await opened.close({ forget: false });
+        }
+      }),
+    );
+  }
+
+  /** @returns bytes given up, only with force */
+  async #drain(
+    { record, opened }: Attachment,
+    force: boolean,
+    deadlineMs: number,
+  ): Promise<number> {
+    const { exports } = this.options;
+    try {
+      await Promise.all([exports.remove(record.exportName), opened.volume.drain(deadlineMs)]);
+      return 0;
+    } catch (error) {
+      if (force) return opened.volume.unflushedBytes;
+      exports.add(toExport(record, opened));
+      opened.volume.resume();
+      const { message } = error as Error;
+      throw new StorageError(
+        'unavailable',
+        `${message}; try again when the node is back, or use --force to give them up`,
+        { cause: error },
+      );
+    }
+  }
+
+  async #newRecord(
+    exportName: string,
+    node: string,
+    request: AttachRequestMessage,
+  ): Promise<AttachmentRecord> {
+    const client = this.options.pool.take(node);
+    try {
+      const { volumeId } = await client.getVolume(request.volume);
+      return {
+        exportName,
+        volume: request.volume,
+        volumeId,
+        node,
+        attachmentId: randomUUID(),
+        readOnly: request.readOnly,
+        attachedUnixMs: this.options.wallClock(),
+      };
+    } finally {
+      this.options.pool.give(node);
+    }
+  }
+
+  /** The node would refuse it too, but could not say that it is this daemon. */
+  #refuseSecondWriter(record: AttachmentRecord): void {
+    if (record.readOnly) return;
+    for (const { record: other } of this.#attachments.values()) {
+      if (other.volumeId !== record.volumeId || other.readOnly) continue;
+      throw new StorageError(
+        'refused',
+        `volume ${record.volume} is attached by this daemon already, as ${other.exportName}; detach that first, or attach with --read-only`,
+      );
+    }
+  }
+
+  #alreadyAttached(record: AttachmentRecord, request: AttachRequestMessage): AttachReplyMessage {
+    const same =
+      record.volume === request.volume &&
+      record.node === request.node &&
+      record.readOnly === request.readOnly;
+    if (same) return { attachment: this.get(record.exportName), existed: true };
+    const mode = record.readOnly ? 'read-only' : 'for writing';
+    throw new StorageError(
+      'exists',
+      `the export ${record.exportName} is volume ${record.volume} of ${record.node}, ${mode}; detach it, or choose another name with --name`,
+    );
+  }
+
+  #unknown(exportName: string): StorageError {
+    const known = [...this.#attachments.keys()].sort().slice(0, 10);
+    const others = known.length === 0 ? 'nothing is attached' : `attached: ${known.join(', ')}`;
+    return new StorageError('not-found', `nothing is attached as ${exportName}; ${others}`);
+  }
+
+  #writeFile(): void {
+    this.options.file.write([...this.#attachments.values()].map(({ record }) => record));
+  }
+
+  async #oneAtATime<Value>(exportName: string, work: () => Promise<Value>): Promise<Value> {
+    const before = this.#busy.get(exportName) ?? Promise.resolve();
+    const mine = before.then(work, work);
+    this.#busy.set(exportName, mine);
+    try {
+      return await mine;
+    } finally {
+      if (this.#busy.get(exportName) === mine) this.#busy.delete(exportName);
+    }
+  }
+}
+
+function toExport(
+  record: AttachmentRecord,
+  { volume }: OpenedVolume,
+): Parameters<ExportTable['add']>[0] {
+  return {
+    name: record.exportName,
+    description: `volume ${record.volume} of ${record.node}`,
+    device: volume,
+    isReady: () => volume.state.name !== 'connecting',
+  };
+}
+
+function checkExportName(exportName: string): void {
+  if (EXPORT_NAME.test(exportName)) return;
+  throw new StorageError(
+    'invalid',
+    `"${exportName}" cannot be an export's name: 1 to 64 characters of A-Z a-z 0-9 . _ - are allowed, the first a letter or digit`,
+  );
+}
+
+/**
+ * Replay logs that no attachment claims, as sentences. They are left alone: if attachments.json was moved
+ * away, they hold the only copy of what was not flushed.
+ */
+export function orphanLogs(replayFolder: string, known: readonly AttachmentRecord[]): string[] {
+  if (!fs.existsSync(replayFolder)) return [];
+  const ids = new Set(known.map(({ attachmentId }) => attachmentId));
+  return fs
+    .readdirSync(replayFolder)
+    .filter((name) => !ids.has(name))
+    .map(
+      (name) =>
+        `${path.join(replayFolder, name)} belongs to no attachment; remove it if its writes are not missed`,
+    );
+}

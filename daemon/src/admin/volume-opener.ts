@@ -1,0 +1,141 @@
+/**
+ * Makes the volume of an attachment: its node's client, its replay log on disk, its limits. What is
+ * left of the replay log of an earlier run decides under which generation the volume may come back.
+ */
+import os from 'node:os';
+import path from 'node:path';
+import type { DaemonConfig } from '../config/daemon-config.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import type { Logger } from '../runtime/logger.js';
+import { isLocalAddress } from '../rpc/node-address.js';
+import type { StoragePool } from '../transport/storage-pool.js';
+import { ReplayFile } from '../volume/replay-file.js';
+import { ReplayLog } from '../volume/replay-log.js';
+import { MemoryReplayStore, type ReplayStore } from '../volume/replay-store.js';
+import { Volume } from '../volume/volume.js';
+import type { AttachmentRecord } from './attachment-record.js';
+
+export interface OpenedVolume {
+  readonly volume: Volume;
+  /**
+   * Ends the volume and gives its node's channel back. With `forget` the attachment is over: the replay
+   * log is removed and the lease given up, as far as the node is there.
+   */
+  close(options: { forget: boolean }): Promise<void>;
+}
+
+export class VolumeOpener {
+  constructor(
+    readonly config: DaemonConfig,
+    readonly pool: StoragePool,
+    readonly logger: Logger,
+  ) {}
+
+  /** Begins nothing: the caller starts the volume. @throws Error if the replay log cannot be used */
+  open(record: AttachmentRecord, options: { takeOver: boolean }): OpenedVolume {
+    const { config, pool, logger } = this;
+    const { replayLog, store, expectedGeneration } = this.#replayLog(record);
+    const volume = new Volume({
+      link: {
+        client: pool.take(record.node),
+        volumeName: record.volume,
+        volumeId: record.volumeId,
+        attachmentId: record.attachmentId,
+        description: `blkferryd on ${os.hostname()}, export ${record.exportName}`,
+        readOnly: record.readOnly,
+        takeOver: options.takeOver,
+        expectedGeneration,
+        checksum: this.#checksum(record.node),
+        clock: SYSTEM_CLOCK,
+        random: Math.random,
+      },
+      limits: { queueDepth: config.queue_depth, bytesMax: config.in_flight_bytes_max },
+      replayLog,
+      ioHoldTimeoutMs: config.io_hold_timeout,
+      clock: SYSTEM_CLOCK,
+      defer: queueMicrotask,
+      onState: (state) => {
+        const detail = 'detail' in state ? state.detail : '';
+        const fields = {
+          event: `volume_${state.name}`,
+          exportName: record.exportName,
+          volume: record.volume,
+          node: record.node,
+          detail,
+        };
+        const sentence = `volume ${record.volume} is ${state.name}${detail === '' ? '' : `: ${detail}`}`;
+        if (state.name === 'active' || state.name === 'closed') logger.info(fields, sentence);
+        else logger.warn(fields, sentence);
+      },
+    });
+    return {
+      volume,
+      close: async ({ forget }) => {
+        await volume.close();
+        store.close({ remove: forget });
+        if (forget) await this.#release(record, volume);
+        pool.give(record.node);
+      },
+    };
+  }
+
+  /** The folder of an attachment's replay log. */
+  replayFolder(attachmentId: string): string {
+    return path.join(this.config.runtime_directory, 'replay', attachmentId);
+  }
+
+  #replayLog(record: AttachmentRecord): {
+    replayLog: ReplayLog;
+    store: ReplayStore;
+    expectedGeneration: number;
+  } {
+    const limits = {
+      bytesMax: this.config.replay_bytes_max,
+      entriesMax: this.config.replay_requests_max,
+    };
+    if (record.readOnly) {
+      const store = new MemoryReplayStore();
+      return { replayLog: new ReplayLog(store, limits), store, expectedGeneration: 0 };
+    }
+    const { store, records, identity } = ReplayFile.open(
+      this.replayFolder(record.attachmentId),
+      record,
+    );
+    const replayLog = new ReplayLog(store, limits, records);
+    if (replayLog.count > 0) {
+      this.logger.warn(
+        {
+          event: 'replay_log_found',
+          exportName: record.exportName,
+          requests: replayLog.count,
+          bytes: replayLog.bytes,
+          generation: identity.generation,
+        },
+        `${replayLog.count} unflushed writes of the last run of volume ${record.volume} will be sent again`,
+      );
+    }
+    return { replayLog, store, expectedGeneration: replayLog.count > 0 ? identity.generation : 0 };
+  }
+
+  async #release(record: AttachmentRecord, volume: Volume): Promise<void> {
+    try {
+      await volume.release();
+    } catch (error) {
+      this.logger.warn(
+        { event: 'release_failed', exportName: record.exportName, error },
+        `the lease of volume ${record.volume} was not given up: it will expire`,
+      );
+    }
+  }
+
+  #checksum(node: string): 'none' | 'crc32c' {
+    switch (this.config.checksum) {
+      case 'on':
+        return 'crc32c';
+      case 'off':
+        return 'none';
+      case 'auto':
+        return isLocalAddress(node) ? 'none' : 'crc32c';
+    }
+  }
+}

@@ -1,0 +1,37 @@
+/** blkferry-node put together: data directory, catalog, server. */
+import type { NodeConfig } from '../config/node-config.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import type { Logger } from '../runtime/logger.js';
+import { VERSION } from '../runtime/version.js';
+import { createBackends } from '../storage-node/backend/backend-registry.js';
+import { openDataDirectory } from '../storage-node/data-directory.js';
+import { startNode, type RunningNode } from '../storage-node/node-server.js';
+import { VolumeCatalog } from '../storage-node/volume-catalog.js';
+
+/** @throws Error with a sentence; nothing is left running then */
+export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+  const directory = await openDataDirectory(config.data_directory);
+  const { catalog, findings } = await VolumeCatalog.load(directory, createBackends());
+  for (const volumeId of findings.removed) {
+    logger.info(
+      { event: 'leftover_removed', volumeId },
+      `removed volume ${volumeId}, whose creation or deletion was cut short`,
+    );
+  }
+  for (const sentence of findings.damaged) logger.error({ event: 'volume_damaged' }, sentence);
+  return startNode({
+    catalog,
+    clock: SYSTEM_CLOCK,
+    wallClock: () => Date.now(),
+    leaseTimeoutMs: config.lease_timeout,
+    software: `blkferry-node ${VERSION}`,
+    sessionsMax: config.sessions_max,
+    sessionLimits: {
+      requestsInFlightMax: config.session_requests_max,
+      bytesInFlightMax: config.session_bytes_max,
+    },
+    log: logger,
+    address: config.listen,
+    insecure: config.insecure,
+  });
+}

@@ -1,0 +1,75 @@
+/** What both servers do around their own work: flags, configuration, the sentence when it cannot begin. */
+import { existsSync } from 'node:fs';
+import { Command } from 'commander';
+import { ConfigError } from '../config/config-error.js';
+import { printConfig } from '../config/print-config.js';
+import type { ConfigSources } from '../config/read-config.js';
+import type { Settings } from '../config/setting.js';
+import { VERSION } from '../runtime/version.js';
+
+export interface Program {
+  readonly name: string;
+  readonly summary: string;
+  readonly settings: Settings;
+  /** Read if it exists and --config names no other. */
+  readonly defaultFile: string;
+  /** The settings that have a flag of their own, by key. */
+  readonly flags: Readonly<Record<string, string>>;
+  /** Runs until a signal; resolves when it is ready, with the line that says so. */
+  readonly run: (sources: ConfigSources) => Promise<string>;
+}
+
+/** Wrong usage or configuration. */
+const EXIT_USAGE = 2;
+const EXIT_FAILED = 1;
+
+export async function main(program: Program): Promise<void> {
+  // Sockets and data are for the owner alone, also in the moment before their mode is set.
+  process.umask(0o077);
+  const command = new Command(program.name)
+    .description(program.summary)
+    .version(VERSION)
+    .option('--config <file>', `configuration file (default: ${program.defaultFile}, if it exists)`)
+    .option('--print-config', 'print a commented configuration file with every default, and end')
+    .exitOverride((error) => process.exit(error.exitCode === 0 ? 0 : EXIT_USAGE));
+  for (const [key, flag] of Object.entries(program.flags)) {
+    command.option(flag, `setting ${key}: ${program.settings[key]?.form ?? ''}`);
+  }
+  command.addHelpText(
+    'after',
+    '\nEvery setting can also be given as an environment variable, BLKFERRY_ and its key in\ncapitals with _ for dots. Order: defaults, file, environment, flags.',
+  );
+  command.parse();
+  const options = command.opts<Record<string, string | boolean | undefined>>();
+  if (options['printConfig'] === true) {
+    process.stdout.write(printConfig(program.name, program.settings));
+    return;
+  }
+  try {
+    process.stdout.write(`${await program.run(sourcesOf(program, options))}\n`);
+  } catch (error) {
+    const problems = error instanceof ConfigError ? error.problems : [(error as Error).message];
+    for (const problem of problems) process.stderr.write(`${program.name}: ${problem}\n`);
+    process.exit(error instanceof ConfigError ? EXIT_USAGE : EXIT_FAILED);
+  }
+}
+
+function sourcesOf(
+  program: Program,
+  options: Record<string, string | boolean | undefined>,
+): ConfigSources {
+  const flags: Record<string, string | boolean | undefined> = {};
+  for (const [key, flag] of Object.entries(program.flags)) {
+    const name = flag.replace(/^--/, '').replace(/ .*$/, '');
+    flags[key] =
+      options[name.replace(/-([a-z])/g, (_match, letter: string) => letter.toUpperCase())];
+  }
+  const named = options['config'];
+  const file =
+    typeof named === 'string'
+      ? named
+      : existsSync(program.defaultFile)
+        ? program.defaultFile
+        : undefined;
+  return { file, environment: process.env, flags };
+}

@@ -1,0 +1,182 @@
+/**
+ * Every setting of blkferryd, and the rules between them. The time limits nest: a call to a node is
+ * over before requests are failed, and silence is noticed before that.
+ */
+import { isLocalAddress } from '../rpc/node-address.js';
+import { ConfigError } from './config-error.js';
+import {
+  DEFAULT_ADMIN_SOCKET,
+  DEFAULT_NBD_SOCKET,
+  DEFAULT_RUNTIME_DIRECTORY,
+  DEFAULT_STATE_DIRECTORY,
+} from './default-paths.js';
+import { readConfig, type ConfigSources } from './read-config.js';
+import {
+  address,
+  addressList,
+  bytes,
+  choice,
+  duration,
+  durationOrNever,
+  filePath,
+  flag,
+  integer,
+  type Values,
+} from './setting.js';
+
+const KIB = 1024;
+const MIB = 1024 * KIB;
+const GIB = 1024 * MIB;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+export const DAEMON_SETTINGS = {
+  node: address(
+    '127.0.0.1:7600',
+    'The storage node of volumes that are attached without naming one.',
+  ),
+  state_directory: filePath(
+    DEFAULT_STATE_DIRECTORY,
+    'What is attached is kept here, over restarts and reboots.',
+  ),
+  runtime_directory: filePath(
+    DEFAULT_RUNTIME_DIRECTORY,
+    'Sockets, and the replay logs: writes that were answered and not flushed yet. On tmpfs they outlive the daemon; a reboot, which ends the guests too, empties it.',
+  ),
+  'admin.socket': filePath(
+    DEFAULT_ADMIN_SOCKET,
+    'The admin API. Whoever may open this socket may attach and detach: it is for its owner alone.',
+  ),
+  'nbd.socket': filePath(DEFAULT_NBD_SOCKET, 'Where NBD clients on this machine connect.'),
+  'nbd.tcp': addressList(
+    [],
+    'Further addresses for NBD clients over TCP. None by default: NBD has no protection of its own. Beyond loopback only together with insecure.',
+  ),
+  'nbd.connections_max': integer(
+    1024,
+    { min: 1, max: 100_000 },
+    'Most NBD clients at once on each address; a further one is disconnected. Each costs about 150 KiB.',
+  ),
+  'nbd.handshake_timeout': duration(
+    10 * SECOND,
+    { min: 100, max: 10 * MINUTE },
+    'A client that has not chosen an export by then is disconnected. Real clients need milliseconds.',
+  ),
+  queue_depth: integer(
+    256,
+    { min: 1, max: 16_384 },
+    'Most requests of one volume in flight; further ones wait in the sockets of its clients. Two kernel queues of 128.',
+  ),
+  in_flight_bytes_max: bytes(
+    64 * MIB,
+    { min: MIB, max: 16 * GIB },
+    'Most bytes of data of one volume in flight. Together with the longest request of each client, this is what one volume can make the daemon hold in memory.',
+  ),
+  replay_bytes_max: bytes(
+    64 * MIB,
+    { min: MIB, max: 16 * GIB },
+    'Most bytes of answered but unflushed writes kept for sending again. At half of it the daemon flushes by itself; at all of it writes wait. About half a second of writing at 1 Gbit/s.',
+  ),
+  replay_requests_max: integer(
+    16_384,
+    { min: 16, max: 1_000_000 },
+    'Most such writes, whatever their length: bounds the time that sending them again takes.',
+  ),
+  io_hold_timeout: durationOrNever(
+    2 * MINUTE,
+    { min: SECOND, max: 24 * 60 * MINUTE },
+    'How long requests wait for a node that is away before they fail with EIO. A guest sees a slow disk until then, and a broken one afterwards. Longer than the reboot of a node.',
+  ),
+  rpc_timeout: duration(
+    10 * SECOND,
+    { min: 100, max: 10 * MINUTE },
+    'Deadline of every call to a node other than reads and writes.',
+  ),
+  connect_timeout: duration(
+    5 * SECOND,
+    { min: 100, max: 10 * MINUTE },
+    'A node must have opened a session by then.',
+  ),
+  probe_interval: duration(
+    SECOND,
+    { min: 10, max: MINUTE },
+    'After this much silence of a node it is asked for a sign of life.',
+  ),
+  probe_timeout: duration(
+    3 * SECOND,
+    { min: 100, max: 10 * MINUTE },
+    'After this much silence the connection counts as lost and is made anew. TCP alone would notice a silent machine after minutes.',
+  ),
+  shutdown_timeout: duration(
+    20 * SECOND,
+    { min: 100, max: 10 * MINUTE },
+    'How long an ordered stop waits for answers and flushes. What is left is in the replay logs.',
+  ),
+  checksum: choice(
+    'auto',
+    ['auto', 'on', 'off'],
+    'CRC-32C of all data between daemon and node. auto: on for nodes on other machines, off on this one, where there is no wire to damage it.',
+  ),
+  insecure: flag(
+    false,
+    "Allow plain text beyond this machine. Everybody on the network between can then read and change the guests' disks.",
+  ),
+  'log.level': choice(
+    'info',
+    ['trace', 'debug', 'info', 'warn', 'error'],
+    'Least important records that are written, as JSON lines on standard error.',
+  ),
+} as const;
+
+export type DaemonConfig = Values<typeof DAEMON_SETTINGS>;
+
+/** @throws ConfigError with every problem */
+export function readDaemonConfig(sources: ConfigSources): DaemonConfig {
+  const config = readConfig(DAEMON_SETTINGS, sources);
+  const problems = [...timeProblems(config), ...addressProblems(config)];
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+/** Which limit must be below which, and why. */
+const NESTING: readonly (readonly [
+  inner: keyof DaemonConfig,
+  outer: keyof DaemonConfig,
+  reason: string,
+])[] = [
+  ['probe_interval', 'probe_timeout', 'a node must be asked before it is given up'],
+  [
+    'probe_timeout',
+    'io_hold_timeout',
+    'a silent node must be noticed before requests fail because of it',
+  ],
+  [
+    'connect_timeout',
+    'io_hold_timeout',
+    'a node must have had one chance to come back before requests fail',
+  ],
+  ['rpc_timeout', 'io_hold_timeout', 'a call must be over before requests fail because of it'],
+];
+
+function timeProblems(config: DaemonConfig): string[] {
+  return NESTING.filter(([inner, outer]) => Number(config[inner]) >= Number(config[outer])).map(
+    ([inner, outer, reason]) =>
+      `${inner} (${String(config[inner])} ms) must be shorter than ${outer} (${String(config[outer])} ms): ${reason}`,
+  );
+}
+
+function addressProblems(config: DaemonConfig): string[] {
+  if (config.insecure) return [];
+  const problems = config['nbd.tcp']
+    .filter((one) => !isLocalAddress(one))
+    .map(
+      (one) =>
+        `nbd.tcp: ${one} is reachable from other machines and NBD is plain text; use a loopback address, or set insecure = true`,
+    );
+  if (!isLocalAddress(config.node)) {
+    problems.push(
+      `node: ${config.node} is another machine and the connection is plain text; set insecure = true if the network between is private`,
+    );
+  }
+  return problems;
+}

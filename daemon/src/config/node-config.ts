@@ -1,0 +1,77 @@
+/** Every setting of blkferry-node, and the rules between them. */
+import { isLocalAddress } from '../rpc/node-address.js';
+import { ConfigError } from './config-error.js';
+import { DEFAULT_DATA_DIRECTORY } from './default-paths.js';
+import { readConfig, type ConfigSources } from './read-config.js';
+import {
+  address,
+  bytes,
+  choice,
+  duration,
+  filePath,
+  flag,
+  integer,
+  type Values,
+} from './setting.js';
+
+const MIB = 1024 * 1024;
+const SECOND = 1000;
+const MINUTE = 60 * SECOND;
+
+export const NODE_SETTINGS = {
+  listen: address(
+    '127.0.0.1:7600',
+    'Where daemons connect; port 0 takes a free one. Beyond loopback only together with insecure.',
+  ),
+  data_directory: filePath(
+    DEFAULT_DATA_DIRECTORY,
+    'Where the volumes are. One node per directory; only the node may look inside.',
+  ),
+  lease_timeout: duration(
+    MINUTE,
+    { min: SECOND, max: 24 * 60 * MINUTE },
+    'A writer that was not connected for this long may be replaced by another one without --take-over. Longer than a restart of its daemon.',
+  ),
+  sessions_max: integer(
+    4096,
+    { min: 1, max: 100_000 },
+    'Most sessions at once: one per attached volume. Each costs about 100 KiB and a window of flow control.',
+  ),
+  session_requests_max: integer(
+    1024,
+    { min: 1, max: 16_384 },
+    'Most unanswered requests of one session. The daemon keeps within it; a client that does not is disconnected.',
+  ),
+  session_bytes_max: bytes(
+    64 * MIB,
+    { min: 32 * MIB, max: 4096 * MIB },
+    'Most bytes of data in unanswered requests of one session; at least one longest request, 32 MiB.',
+  ),
+  shutdown_timeout: duration(
+    10 * SECOND,
+    { min: 100, max: 10 * MINUTE },
+    'How long an ordered stop waits for requests in hand.',
+  ),
+  insecure: flag(
+    false,
+    'Allow plain text beyond this machine. Everybody on the network can then read and change every volume.',
+  ),
+  'log.level': choice(
+    'info',
+    ['trace', 'debug', 'info', 'warn', 'error'],
+    'Least important records that are written, as JSON lines on standard error.',
+  ),
+} as const;
+
+export type NodeConfig = Values<typeof NODE_SETTINGS>;
+
+/** @throws ConfigError with every problem */
+export function readNodeConfig(sources: ConfigSources): NodeConfig {
+  const config = readConfig(NODE_SETTINGS, sources);
+  if (!config.insecure && !isLocalAddress(config.listen)) {
+    throw new ConfigError([
+      `listen: ${config.listen} is reachable from other machines and the connection is plain text; use a loopback address, or set insecure = true if the network is private`,
+    ]);
+  }
+  return config;
+}

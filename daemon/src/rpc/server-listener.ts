@@ -1,0 +1,125 @@
+/**
+ * Where a gRPC server is reached: a TCP port or a unix socket that is ours, whose connections are given to
+ * grpc-js. Ours, because then the HTTP/2 windows can be set (http2-window.ts), a socket file left by a dead
+ * process can be told from one that is served, and accepting can end before the calls do.
+ */
+import { unlink } from 'node:fs/promises';
+import net from 'node:net';
+import type { Server } from '@grpc/grpc-js';
+import { serverCredentials } from './credentials.js';
+import { createWideInjector, type WindowSizes } from './http2-window.js';
+import { addressProblem } from './node-address.js';
+import { StorageError } from './storage-error.js';
+
+/** Connections at a time. A daemon has one or a few; the limit keeps a flood from taking all descriptors. */
+export const CONNECTIONS_MAX = 1024;
+
+export interface ServerListener {
+  /** As given, with the port that was really taken. */
+  readonly address: string;
+  /** No further connections. Those there are stay. Idempotent. */
+  stopAccepting(): void;
+}
+
+export interface ListenOptions {
+  /** `host:port` (port 0 takes a free one) or `unix:/path`. */
+  readonly address: string;
+  /** Allow plain text beyond this machine. */
+  readonly insecure: boolean;
+  /** Called for each connection with the flow-control windows in force. */
+  readonly onWindows: (windows: WindowSizes) => void;
+}
+
+/** @throws StorageError 'invalid', 'denied' (plain text), 'refused' (in use) or 'unavailable' */
+export async function listen(server: Server, options: ListenOptions): Promise<ServerListener> {
+  const { address, insecure, onWindows } = options;
+  const problem = addressProblem(address);
+  if (problem !== undefined) throw new StorageError('invalid', problem);
+  const credentials = serverCredentials(address, insecure);
+  const injector = createWideInjector(server, credentials, onWindows);
+  const acceptor = net.createServer({ noDelay: true }, (socket) => {
+    injector.injectConnection(socket);
+  });
+  acceptor.maxConnections = CONNECTIONS_MAX;
+  await (address.startsWith('unix:')
+    ? listenAtPath(acceptor, address)
+    : listenAtPort(acceptor, address));
+  return {
+    address: boundAddress(acceptor, address),
+    stopAccepting: () => {
+      acceptor.close();
+    },
+  };
+}
+
+async function listenAtPath(acceptor: net.Server, address: string): Promise<void> {
+  const path = address.slice('unix:'.length);
+  try {
+    await bind(acceptor, { path });
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cannotListen(address, error);
+    if (await isServed(path)) throw cannotListen(address, error);
+    await unlink(path);
+    await bind(acceptor, { path }).catch((again: unknown) => {
+      throw cannotListen(address, again);
+    });
+  }
+}
+
+async function listenAtPort(acceptor: net.Server, address: string): Promise<void> {
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  await bind(acceptor, { host, port: Number(address.slice(colon + 1)) }).catch((error: unknown) => {
+    throw cannotListen(address, error);
+  });
+}
+
+function bind(acceptor: net.Server, where: net.ListenOptions): Promise<void> {
+  return new Promise((resolve, reject) => {
+    acceptor.once('error', reject);
+    acceptor.listen(where, () => {
+      acceptor.removeListener('error', reject);
+      resolve();
+    });
+  });
+}
+
+/** False for the file that a process left behind when it died. */
+function isServed(path: string): Promise<boolean> {
+  return new Promise((resolve) => {
+    const probe = net.connect({ path });
+    probe.once('connect', () => {
+      probe.destroy();
+      resolve(true);
+    });
+    probe.once('error', (error: NodeJS.ErrnoException) => {
+      resolve(error.code !== 'ECONNREFUSED');
+    });
+  });
+}
+
+function cannotListen(address: string, cause: unknown): StorageError {
+  const { code, message } = cause as NodeJS.ErrnoException;
+  switch (code) {
+    case 'EADDRINUSE':
+      return new StorageError(
+        'refused',
+        `cannot listen at ${address}: something else does; stop it or choose another address`,
+        { cause },
+      );
+    case 'EACCES':
+      return new StorageError(
+        'denied',
+        `cannot listen at ${address}: permission denied; choose a port above 1023 or a folder of yours`,
+        { cause },
+      );
+    default:
+      return new StorageError('unavailable', `cannot listen at ${address}: ${message}`, { cause });
+  }
+}
+
+function boundAddress(acceptor: net.Server, address: string): string {
+  const bound = acceptor.address();
+  if (bound === null || typeof bound === 'string') return address;
+  return `${address.slice(0, address.lastIndexOf(':'))}:${bound.port}`;
+}

@@ -1,0 +1,56 @@
+/**
+ * What was handed to gRPC for a client and is not on its way yet. When it is too much, the client's requests
+ * are not read any more: somebody who does not take his answers gets no room for further ones.
+ */
+
+/**
+ * Twice the flow-control window: less would leave the wire empty now and then, more is memory for a client
+ * that has enough to read.
+ */
+export const UNSENT_BYTES_MAX = 16 * 1024 * 1024;
+/** The same for small frames. */
+export const UNSENT_FRAMES_MAX = 256;
+
+/** The part of a Node stream that is used. */
+export interface PausableStream<Frame> {
+  write(frame: Frame, onSent: () => void): boolean;
+  pause(): unknown;
+  resume(): unknown;
+}
+
+export class UnsentReplies<Frame> {
+  /** Of each frame under way, in order. */
+  readonly #frameBytes: number[] = [];
+  #bytes = 0;
+  #paused = false;
+  #closed = false;
+
+  constructor(readonly stream: PausableStream<Frame>) {}
+
+  /** Sends a frame of about so many bytes. */
+  send(frame: Frame, bytes: number): void {
+    this.#frameBytes.push(bytes);
+    this.#bytes += bytes;
+    this.stream.write(frame, this.#onSent);
+    if (this.#paused || !this.#isFull()) return;
+    this.#paused = true;
+    this.stream.pause();
+  }
+
+  /** Requests are not read again, whatever is sent. */
+  stopReading(): void {
+    this.#closed = true;
+    this.stream.pause();
+  }
+
+  readonly #onSent = (): void => {
+    this.#bytes -= this.#frameBytes.shift() ?? 0;
+    if (!this.#paused || this.#closed || this.#isFull()) return;
+    this.#paused = false;
+    this.stream.resume();
+  };
+
+  #isFull(): boolean {
+    return this.#bytes >= UNSENT_BYTES_MAX || this.#frameBytes.length >= UNSENT_FRAMES_MAX;
+  }
+}
