@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { readAllowedSkips } from './run-tests.d/allowed-skips.mjs';
 import { findTestFiles, TEST_KINDS } from './run-tests.d/test-files.mjs';
 import { TestReport } from './run-tests.d/test-report.mjs';
 
@@ -29,6 +30,7 @@ Kinds: ${TEST_KINDS.join(', ')}.
   --timeout-seconds N  most time one test file may take (default 300)
   --verbose            print every test, not only every file
   --report FILE        also write counts, failures and skips to FILE as JSON
+  --allowed-skips FILE a skip that FILE does not allow is a failure
   --coverage           measure which lines ran (c8), print a table, write tmp/coverage/
   --list               print the test files and stop
 `;
@@ -67,6 +69,7 @@ function readArguments() {
       'timeout-seconds': { type: 'string' },
       verbose: { type: 'boolean', default: false },
       report: { type: 'string' },
+      'allowed-skips': { type: 'string' },
       coverage: { type: 'boolean', default: false },
       list: { type: 'boolean', default: false },
       help: { type: 'boolean', default: false },
@@ -96,23 +99,40 @@ function countOption(values, name, defaultCount) {
 }
 
 async function runFiles(files, kinds, values) {
-  const report = new TestReport({ rootDirectory, verbose: values.verbose });
-  const jobs = countOption(values, 'jobs', kinds.includes('interop') ? 1 : JOBS_DEFAULT);
-  const timeoutSeconds = countOption(values, 'timeout-seconds', FILE_TIMEOUT_SECONDS_DEFAULT);
+  const report = new TestReport({ verbose: values.verbose });
   const stop = new AbortController();
   setMaxListeners(0, stop.signal);
   const stopOnSignal = () => stop.abort();
   process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal);
-  const events = run({
-    files: files.map((file) => join(rootDirectory, file.compiled)),
-    concurrency: jobs,
+  const timeoutSeconds = countOption(values, 'timeout-seconds', FILE_TIMEOUT_SECONDS_DEFAULT);
+  const options = {
     timeout: timeoutSeconds * 1000,
     signal: stop.signal,
     ...(values.name === undefined ? {} : { testNamePatterns: [new RegExp(values.name)] }),
-  });
-  for await (const event of events) report.add(event);
+  };
+  for (const kind of kinds) {
+    const queue = files.filter((file) => file.kind === kind);
+    const jobs = countOption(values, 'jobs', kind === 'interop' ? 1 : JOBS_DEFAULT);
+    await Promise.all(Array.from({ length: jobs }, () => runQueue(queue, options, report)));
+  }
   report.finish(files, { allowEmptyFiles: values.name !== undefined });
+  if (values['allowed-skips'] !== undefined) {
+    report.refuseOtherSkips(readAllowedSkips(values['allowed-skips']));
+  }
   return report;
+}
+
+/**
+ * Runs files until none is left. Each in a run of its own: in a common run nothing says which file a test
+ * belongs to when a suite shared by several files made it.
+ */
+async function runQueue(queue, options, report) {
+  for (let file = queue.shift(); file !== undefined; file = queue.shift()) {
+    if (options.signal.aborted) return;
+    const files = [join(rootDirectory, file.compiled)];
+    for await (const event of run({ ...options, files, concurrency: 1 })) report.add(file, event);
+    report.endFile(file);
+  }
 }
 
 /** Runs this program again below c8, which reads what V8 counted in it and in every process it started. */

@@ -7,8 +7,8 @@
  *     cuts(bytes)                          every way to cut the bytes in two
  */
 
-export function hex(text: string): Buffer {
-  return Buffer.from(text.replaceAll(' ', ''), 'hex');
+export function hex(digits: string): Buffer {
+  return Buffer.from(digits.replaceAll(' ', ''), 'hex');
 }
 
 export function u16(value: number): Buffer {

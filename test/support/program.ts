@@ -4,9 +4,10 @@
  */
 import assert from 'node:assert/strict';
 import { spawn, type ChildProcess } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, readFileSync } from 'node:fs';
 import path from 'node:path';
 import readline from 'node:readline';
+import type { Readable } from 'node:stream';
 
 /** A program of these tests ends within seconds; one that hangs must not take the suite with it. */
 const RUN_TIMEOUT_MS = 60_000;
@@ -36,8 +37,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   'qemu-img': 'qemu-utils',
   'qemu-nbd': 'qemu-utils',
   'mkfs.ext4': 'e2fsprogs',
-  fsck: 'util-linux',
-  losetup: 'mount',
+  'e2fsck': 'e2fsprogs',
   fusermount3: 'fuse3',
 };
 
@@ -204,29 +204,20 @@ export class RunningProgram {
 
   async #line(pattern: RegExp, timeoutMs: number): Promise<string> {
     const lines = readline.createInterface({ input: this.child.stdout! });
-    return new Promise<string>((resolve, reject) => {
-      const timer = setTimeout(() => {
-        reject(new Error(`no line ${String(pattern)} within ${timeoutMs} ms`));
-      }, timeoutMs);
+    let timer: NodeJS.Timeout | undefined;
+    const found = new Promise<string>((resolve, reject) => {
       lines.on('line', (line) => {
         if (pattern.test(line)) resolve(line);
       });
-      this.#ended.then(
-        ([status]) => {
-          reject(new Error(`ended with status ${status} before it was ready`));
-        },
-        (error: unknown) => {
-          reject(error as Error);
-        },
-      );
-      void this.#ended
-        .catch(() => {})
-        .finally(() => {
-          clearTimeout(timer);
-        });
-      lines.once('line', () => {
-        clearTimeout(timer);
-      });
+      timer = setTimeout(() => {
+        reject(new Error(`no line ${String(pattern)} within ${timeoutMs} ms`));
+      }, timeoutMs);
+    });
+    const endedEarly = this.#ended.then(([status]) => {
+      throw new Error(`ended with status ${status} before it was ready`);
+    });
+    return Promise.race([found, endedEarly]).finally(() => {
+      clearTimeout(timer);
     });
   }
 }
@@ -238,4 +229,32 @@ function ended(child: ChildProcess): Promise<[number | null, NodeJS.Signals | nu
       resolve([status, signal]);
     });
   });
+}
+
+/** The output so far; the pipe is always emptied, so that the program never waits for us. */
+function collect(stream: Readable): () => string {
+  let text = '';
+  stream.setEncoding('utf8');
+  stream.on('data', (piece: string) => {
+    if (text.length < OUTPUT_CHARACTERS_MAX) text += piece;
+  });
+  return () => text;
+}
+
+/** A test process that dies early takes its programs with it. */
+function killWithUs(child: ChildProcess): void {
+  const kill = (): void => {
+    child.kill('SIGKILL');
+  };
+  process.once('exit', kill);
+  child.once('close', () => {
+    process.off('exit', kill);
+  });
+}
+
+function memoryOf(pid: number, field: 'VmRSS' | 'VmHWM'): number {
+  const status = readFileSync(`/proc/${pid}/status`, 'utf8');
+  const kibibytes = new RegExp(`^${field}:\\s*(\\d+) kB$`, 'm').exec(status)?.[1];
+  assert(kibibytes !== undefined, `no ${field} in /proc/${pid}/status`);
+  return Number(kibibytes) * 1024;
 }

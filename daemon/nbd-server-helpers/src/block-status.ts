@@ -9,7 +9,7 @@ import assert from 'node:assert/strict';
 import { NBD_EXTENTS_MAX, NBD_MINIMUM_BLOCK_BYTES_MAX, NBD_REPLY_TYPE } from './constants.js';
 import { NbdProtocolError } from './protocol-error.js';
 import { chunkHeaderBytes, writeChunkHeader, type ReplyKind } from './structured-reply.js';
-import { readUint64, writeUint64 } from './uint64.js';
+import { readUint64, writeUint32, writeUint64 } from './wire-number.js';
 
 /** One run of blocks with the same status. */
 export interface NbdExtent {
@@ -53,12 +53,12 @@ export function encodeBlockStatusReply(
   const reply = Buffer.allocUnsafe(chunkHeaderBytes(kind) + payloadBytes);
   const type = isWide ? NBD_REPLY_TYPE.BLOCK_STATUS_EXT : NBD_REPLY_TYPE.BLOCK_STATUS;
   let at = writeChunkHeader(kind, reply, 0, type, cookieHigh, cookieLow, offsetBytes, payloadBytes);
-  at = reply.writeUInt32BE(contextId, at);
-  if (isWide) at = reply.writeUInt32BE(sent.length, at);
+  at = writeUint32(reply, at, contextId);
+  if (isWide) at = writeUint32(reply, at, sent.length);
   for (const { lengthBytes, flags } of sent) {
     assert(lengthBytes > 0, 'an extent has at least one byte');
-    at = isWide ? writeUint64(reply, at, lengthBytes) : reply.writeUInt32BE(lengthBytes, at);
-    at = isWide ? writeUint64(reply, at, flags) : reply.writeUInt32BE(flags, at);
+    at = isWide ? writeUint64(reply, at, lengthBytes) : writeUint32(reply, at, lengthBytes);
+    at = isWide ? writeUint64(reply, at, flags) : writeUint32(reply, at, flags);
   }
   return reply;
 }

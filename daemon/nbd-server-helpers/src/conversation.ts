@@ -47,6 +47,7 @@ type State<Outcome> =
 export class Conversation<Outcome> {
   readonly #received = new ByteQueue();
   #sending: Buffer[] = [];
+  #restIsTaken = false;
   #state: State<Outcome> = { name: 'broken' };
 
   /** To be called by the script: bytes for the other side. */
@@ -56,7 +57,7 @@ export class Conversation<Outcome> {
 
   /** To be called by the script when it ends: what follows the handshake. */
   takeRest(): Buffer {
-    this.#state = { name: 'handed-over' };
+    this.#restIsTaken = true;
     return this.#received.takeAll();
   }
 
@@ -102,7 +103,7 @@ export class Conversation<Outcome> {
       }
       const next = script.next(granted);
       if (next.done === true) {
-        if (this.#state.name === 'broken') this.#state = { name: 'ended' };
+        this.#state = { name: this.#restIsTaken ? 'handed-over' : 'ended' };
         return this.#step(next.value);
       }
       wish = next.value;

@@ -5,7 +5,7 @@
 import { NBD_DEFAULT_SIZES, NBD_FLAG, NBD_INFO, NBD_MINIMUM_BLOCK_BYTES_MAX } from './constants.js';
 import { NbdProtocolError } from './protocol-error.js';
 import type { ReplyKind } from './structured-reply.js';
-import { readUint64, writeUint64 } from './uint64.js';
+import { readUint64, writeUint64 } from './wire-number.js';
 import { InvalidOptionData, OptionDataReader, decodeString, encodeString } from './wire-string.js';
 
 /** An export, as the handshake describes it. */

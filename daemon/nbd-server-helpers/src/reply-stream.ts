@@ -15,7 +15,7 @@ import { decodeBlockStatus, type NbdExtent } from './block-status.js';
 import { ByteQueue } from './byte-queue.js';
 import { NbdProtocolError } from './protocol-error.js';
 import { SIMPLE_REPLY_BYTES } from './simple-reply.js';
-import { readUint64 } from './uint64.js';
+import { readUint64 } from './wire-number.js';
 
 /** One reply, or one chunk of it; fields that its type does not have are 0 or empty. */
 export interface NbdReply {

@@ -9,7 +9,7 @@
  */
 import { NBD_CMD, NBD_CMD_FLAG, NBD_MAGIC } from './constants.js';
 import { NbdProtocolError } from './protocol-error.js';
-import { readUint64, writeUint64 } from './uint64.js';
+import { readUint32, readUint64, writeUint16, writeUint32, writeUint64 } from './wire-number.js';
 
 /** Bytes of a compact request header. */
 export const REQUEST_HEADER_BYTES = 28;
@@ -66,20 +66,20 @@ export function decodeRequestHeader(
   extendedHeaders: boolean,
 ): ReceivedRequest {
   const expected = extendedHeaders ? NBD_MAGIC.EXTENDED_REQUEST : NBD_MAGIC.REQUEST;
-  const magic = bytes.readUInt32BE(at);
+  const magic = readUint32(bytes, at);
   if (magic !== expected) {
     throw new NbdProtocolError(
       `request magic is 0x${magic.toString(16)}, expected 0x${expected.toString(16)}`,
     );
   }
-  const flagsAndCommand = bytes.readUInt32BE(at + 4);
+  const flagsAndCommand = readUint32(bytes, at + 4);
   return new ReceivedRequest(
     flagsAndCommand >>> 16,
     flagsAndCommand & 0xffff,
-    bytes.readUInt32BE(at + 8),
-    bytes.readUInt32BE(at + 12),
+    readUint32(bytes, at + 8),
+    readUint32(bytes, at + 12),
     readUint64(bytes, at + 16),
-    extendedHeaders ? readUint64(bytes, at + 24) : bytes.readUInt32BE(at + 24),
+    extendedHeaders ? readUint64(bytes, at + 24) : readUint32(bytes, at + 24),
   );
 }
 
@@ -102,13 +102,13 @@ export function encodeRequestHeader(header: RequestHeader, extendedHeaders: bool
   );
   const addsPayloadFlag = extendedHeaders && command === NBD_CMD.WRITE;
   const flags = addsPayloadFlag ? header.flags | NBD_CMD_FLAG.PAYLOAD_LEN : header.flags;
-  bytes.writeUInt32BE(extendedHeaders ? NBD_MAGIC.EXTENDED_REQUEST : NBD_MAGIC.REQUEST, 0);
-  bytes.writeUInt16BE(flags, 4);
-  bytes.writeUInt16BE(command, 6);
-  bytes.writeUInt32BE(cookieHigh, 8);
-  bytes.writeUInt32BE(cookieLow, 12);
+  writeUint32(bytes, 0, extendedHeaders ? NBD_MAGIC.EXTENDED_REQUEST : NBD_MAGIC.REQUEST);
+  writeUint16(bytes, 4, flags);
+  writeUint16(bytes, 6, command);
+  writeUint32(bytes, 8, cookieHigh);
+  writeUint32(bytes, 12, cookieLow);
   writeUint64(bytes, 16, offsetBytes);
   if (extendedHeaders) writeUint64(bytes, 24, lengthBytes);
-  else bytes.writeUInt32BE(lengthBytes, 24);
+  else writeUint32(bytes, 24, lengthBytes);
   return bytes;
 }

@@ -6,6 +6,7 @@
  *    0  u32  magic      4  u32  error      8  u64  cookie
  */
 import { NBD_MAGIC } from './constants.js';
+import { writeUint32 } from './wire-number.js';
 
 /** Bytes of a simple reply without data. */
 export const SIMPLE_REPLY_BYTES = 16;
@@ -24,8 +25,8 @@ export function writeSimpleReply(
   cookieHigh: number,
   cookieLow: number,
 ): number {
-  target.writeUInt32BE(NBD_MAGIC.SIMPLE_REPLY, at);
-  target.writeUInt32BE(error, at + 4);
-  target.writeUInt32BE(cookieHigh, at + 8);
-  return target.writeUInt32BE(cookieLow, at + 12);
+  writeUint32(target, at, NBD_MAGIC.SIMPLE_REPLY);
+  writeUint32(target, at + 4, error);
+  writeUint32(target, at + 8, cookieHigh);
+  return writeUint32(target, at + 12, cookieLow);
 }

@@ -10,7 +10,7 @@
 import assert from 'node:assert/strict';
 import { NBD_MAGIC, NBD_REPLY_FLAG, NBD_REPLY_TYPE } from './constants.js';
 import { SIMPLE_REPLY_BYTES, writeSimpleReply } from './simple-reply.js';
-import { writeUint64 } from './uint64.js';
+import { writeUint16, writeUint32, writeUint64 } from './wire-number.js';
 import { encodeText } from './wire-string.js';
 
 /** How the two sides agreed to answer; fixed for the whole connection. */
@@ -54,12 +54,12 @@ export function writeChunkHeader(
   payloadBytes: number,
 ): number {
   const isExtended = kind === 'extended';
-  target.writeUInt32BE(isExtended ? NBD_MAGIC.EXTENDED_REPLY : NBD_MAGIC.STRUCTURED_REPLY, at);
-  target.writeUInt16BE(NBD_REPLY_FLAG.DONE, at + 4);
-  target.writeUInt16BE(type, at + 6);
-  target.writeUInt32BE(cookieHigh, at + 8);
-  target.writeUInt32BE(cookieLow, at + 12);
-  if (!isExtended) return target.writeUInt32BE(payloadBytes, at + 16);
+  writeUint32(target, at, isExtended ? NBD_MAGIC.EXTENDED_REPLY : NBD_MAGIC.STRUCTURED_REPLY);
+  writeUint16(target, at + 4, NBD_REPLY_FLAG.DONE);
+  writeUint16(target, at + 6, type);
+  writeUint32(target, at + 8, cookieHigh);
+  writeUint32(target, at + 12, cookieLow);
+  if (!isExtended) return writeUint32(target, at + 16, payloadBytes);
   return writeUint64(target, writeUint64(target, at + 16, offsetBytes), payloadBytes);
 }
 
@@ -144,7 +144,7 @@ export function encodeHoleReply(
     offsetBytes,
     payloadBytes,
   );
-  reply.writeUInt32BE(lengthBytes, writeUint64(reply, at, offsetBytes));
+  writeUint32(reply, writeUint64(reply, at, offsetBytes), lengthBytes);
   return reply;
 }
 
@@ -174,8 +174,8 @@ export function encodeErrorReply(
   const reply = Buffer.allocUnsafe(chunkHeaderBytes(kind) + payloadBytes);
   const type = NBD_REPLY_TYPE.ERROR;
   let at = writeChunkHeader(kind, reply, 0, type, cookieHigh, cookieLow, offsetBytes, payloadBytes);
-  at = reply.writeUInt32BE(error, at);
-  at = reply.writeUInt16BE(textBytes.length, at);
+  at = writeUint32(reply, at, error);
+  at = writeUint16(reply, at, textBytes.length);
   textBytes.copy(reply, at);
   return reply;
 }

@@ -123,6 +123,12 @@ function connectionLog(logger: Logger, peer: string): ConnectionEvents {
         `client ${peer} uses ${exportName}`,
       );
     },
+    handshakeEnded: (reason) => {
+      logger.info(
+        { event: 'handshake_ended', peer, reason },
+        `client ${peer} chose no export: ${reason}`,
+      );
+    },
     protocolError: (reason) => {
       logger.warn({ event: 'client_failed', peer, reason }, `client ${peer}: ${reason}`);
     },

@@ -57,7 +57,7 @@ _blkferry_offer() {
     volumes | exports)
       mapfile -t COMPREPLY < <(compgen -W "$(blkferry complete-names "$1" 2>/dev/null)" -- "$2")
       ;;
-    =*) mapfile -t COMPREPLY < <(compgen -W "\${1#=}" -- "$2") ;;
+    '='*) mapfile -t COMPREPLY < <(compgen -W "\${1#=}" -- "$2") ;;
     *) COMPREPLY=() ;;
   esac
 }
@@ -95,7 +95,7 @@ _blkferry_offer() {
   case $1 in
     files) _files ;;
     volumes | exports) compadd -- \${(f)"$(blkferry complete-names "$1" 2>/dev/null)"} ;;
-    =*) compadd -- \${=1#=} ;;
+    '='*) compadd -- \${=1#?} ;;
   esac
 }
 compdef _blkferry blkferry
@@ -154,12 +154,27 @@ function subcommandNames(command: CompletionCommand): string {
 }
 
 function fishScript(tree: CompletionCommand): string {
+  const commands = everyCommand(tree);
+  const options = commands.flatMap((command) => command.options);
+  const withValue = options.filter((option) => option.value !== undefined);
+  const flagsWithValue = new Set(withValue.flatMap((option) => option.flags));
   const lines = [
     '# fish completion of blkferry. Load it with: blkferry completion fish | source',
+    '# True after the command path $argv[1], with $argv[2] words after it if that is given.',
     'function __blkferry_at',
-    "  set -l words (string match --invert -- '-*' (commandline -opc)[2..])",
-    '  set -l path (string split " " -- $argv[1])',
-    '  test "$argv[1]" = ""; and set path',
+    '  set -l words',
+    '  set -l skip no',
+    '  for word in (commandline -opc)[2..]',
+    '    if test $skip = yes',
+    '      set skip no',
+    `    else if contains -- "$word" ${[...flagsWithValue].join(' ')}`,
+    '      set skip yes',
+    '    else if not string match -q -- \'-*\' "$word"',
+    '      set -a words "$word"',
+    '    end',
+    '  end',
+    '  set -l path',
+    '  test "$argv[1]" = ""; or set path (string split " " -- $argv[1])',
     '  test (count $words) -ge (count $path); or return 1',
     '  for index in (seq (count $path))',
     '    test "$words[$index]" = "$path[$index]"; or return 1',
@@ -168,7 +183,7 @@ function fishScript(tree: CompletionCommand): string {
     'end',
     'complete -c blkferry -f',
   ];
-  for (const command of everyCommand(tree)) lines.push(...fishLines(command));
+  for (const command of commands) lines.push(...fishLines(command));
   return `${lines.join('\n')}\n`;
 }
 
@@ -183,7 +198,7 @@ function fishLines(command: CompletionCommand): string[] {
     const flags = option.flags.map((flag) =>
       flag.startsWith('--') ? `-l ${flag.slice(2)}` : `-s ${flag.slice(1)}`,
     );
-    const value = option.value === undefined ? '' : ` -r ${fishWords(option.value)}`;
+    const value = option.value === undefined ? '' : ` ${fishWords(option.value)}`;
     const description = fishQuoted(option.description);
     lines.push(`complete -c blkferry ${at()} ${flags.join(' ')}${value} -d '${description}'`);
   }
@@ -198,14 +213,14 @@ function fishLines(command: CompletionCommand): string[] {
 function fishWords(word: WordKind): string {
   switch (word.kind) {
     case 'files':
-      return '-F';
+      return '-r -F';
     case 'choices':
-      return `-a '${word.choices.join(' ')}'`;
+      return `-x -a '${word.choices.join(' ')}'`;
     case 'volumes':
     case 'exports':
-      return `-a '(blkferry complete-names ${word.kind} 2>/dev/null)'`;
+      return `-x -a '(blkferry complete-names ${word.kind} 2>/dev/null)'`;
     case 'anything':
-      return '';
+      return '-x';
   }
 }
 

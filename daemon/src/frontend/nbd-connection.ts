@@ -21,6 +21,8 @@ export interface ConnectionLimits {
 export interface ConnectionEvents {
   /** The client chose an export. */
   opened(exportName: string): void;
+  /** The client went without choosing an export, as clients do that only look; or was told to go. */
+  handshakeEnded(reason: string): void;
   /** The client did not speak NBD, or stopped in the middle of it. */
   protocolError(reason: string): void;
   /** A request was refused or failed; the client sees only the errno. */
@@ -51,6 +53,7 @@ export class NbdConnection implements ExportClient {
         },
       },
       tls: 'unavailable',
+      extendedHeaders: true,
     });
     this.#cancelTimeout = clock.setTimer(limits.handshakeTimeoutMs, () => {
       this.#fail(`no export was chosen within ${limits.handshakeTimeoutMs} ms`);
@@ -100,6 +103,7 @@ export class NbdConnection implements ExportClient {
         this.#beginSession(step.outcome);
         return;
       case 'closed':
+        this.events.handshakeEnded(step.outcome.reason);
         this.socket.end();
         return;
       case 'start-tls':

@@ -5,7 +5,7 @@
  * When the device has no room, or the client does not read its replies, the socket is paused: the limit
  * reaches the client instead of filling memory.
  */
-import type { Duplex } from 'node:stream';
+import type { Socket } from 'node:net';
 import {
   NBD_CMD,
   READ_HEADER_BYTES_MAX,
@@ -30,7 +30,7 @@ import { ReplyBuffer } from './reply-buffer.js';
 const PAUSE = { deviceFull: 1, clientSlow: 2, stopping: 4 } as const;
 
 export interface NbdSessionOptions {
-  readonly socket: Duplex;
+  readonly socket: Socket;
   readonly device: PacedBlockDevice;
   readonly agreed: Pick<NegotiatedSession, 'replyKind' | 'extendedHeaders' | 'metaContexts'>;
   /** Most bytes of one write's payload. */
@@ -40,7 +40,7 @@ export interface NbdSessionOptions {
 }
 
 export class NbdSession {
-  readonly #socket: Duplex;
+  readonly #socket: Socket;
   readonly #device: PacedBlockDevice;
   readonly #requests: RequestStream;
   readonly #replies: ReplyBuffer;
@@ -145,7 +145,9 @@ export class NbdSession {
     const { replyKind } = this.options.agreed;
     const slab = this.#replies.reserve(READ_HEADER_BYTES_MAX);
     const at = this.#replies.position;
-    this.#replies.advance(writeDoneReply(replyKind, slab, at, job.cookieHigh, job.cookieLow));
+    this.#replies.advance(
+      writeDoneReply(replyKind, slab, at, job.cookieHigh, job.cookieLow, job.offsetBytes),
+    );
   }
 
   /** The data is at hand before the header is written: an error can always be told. */
@@ -168,22 +170,34 @@ export class NbdSession {
       flags: (hole ? 1 : 0) + (zero ? 2 : 0),
     }));
     const { replyKind } = this.options.agreed;
-    const { cookieHigh, cookieLow } = job;
+    const { cookieHigh, cookieLow, offsetBytes } = job;
     this.#replies.push(
-      encodeBlockStatusReply(replyKind, cookieHigh, cookieLow, this.#metaContextId, extents),
+      encodeBlockStatusReply(
+        replyKind,
+        cookieHigh,
+        cookieLow,
+        this.#metaContextId,
+        extents,
+        offsetBytes,
+      ),
     );
   }
 
-  #replyError(request: { cookieHigh: number; cookieLow: number }, error: BlockError): void {
+  #replyError(
+    request: Pick<NbdJob, 'cookieHigh' | 'cookieLow' | 'offsetBytes'>,
+    error: BlockError,
+  ): void {
     const { replyKind } = this.options.agreed;
-    const { cookieHigh, cookieLow } = request;
+    const { cookieHigh, cookieLow, offsetBytes } = request;
     const errno = NBD_ERRNO[error.errno];
     if (replyKind === 'simple') {
       const slab = this.#replies.reserve(SIMPLE_REPLY_BYTES);
       const at = this.#replies.position;
       this.#replies.advance(writeSimpleReply(slab, at, errno, cookieHigh, cookieLow));
     } else {
-      this.#replies.push(encodeErrorReply(replyKind, cookieHigh, cookieLow, errno, error.reason));
+      this.#replies.push(
+        encodeErrorReply(replyKind, cookieHigh, cookieLow, errno, error.reason, offsetBytes),
+      );
     }
   }
 

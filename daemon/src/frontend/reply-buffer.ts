@@ -3,7 +3,7 @@
  * small data side by side in one buffer, large data as it is. At depth 64 that is one system call for
  * dozens of replies.
  */
-import type { Writable } from 'node:stream';
+import type { Socket } from 'node:net';
 
 /** One buffer's worth of headers and small data: at depth 16 and 4 KiB, one turn's replies. */
 const SLAB_BYTES = 128 * 1024;
@@ -17,7 +17,8 @@ export class ReplyBuffer {
   #end = 0;
   #pieces: Buffer[] = [];
 
-  constructor(readonly socket: Writable) {}
+  /** A real socket: what it has written it has copied. */
+  constructor(readonly socket: Socket) {}
 
   /** Room for `bytes` bytes, which the caller writes from `position` on; call `advance` afterwards. */
   reserve(bytes: number): Buffer {
@@ -60,7 +61,15 @@ export class ReplyBuffer {
     let welcome = true;
     for (const piece of pieces) welcome = this.socket.write(piece);
     if (pieces.length > 1) this.socket.uncork();
+    this.#reuseSlab();
     return welcome;
+  }
+
+  /** What the kernel took at once is copied already: the slab can begin again, and costs no new memory. */
+  #reuseSlab(): void {
+    if (this.socket.writableLength > 0 || this.#slab.length > SLAB_BYTES) return;
+    this.#start = 0;
+    this.#end = 0;
   }
 
   #closePiece(): void {

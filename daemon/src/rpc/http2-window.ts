@@ -30,7 +30,7 @@ export function areLarge(windows: WindowSizes): boolean {
 /**
  * An injector whose connections have windows of FLOW_CONTROL_WINDOW_BYTES.
  *
- * @param onWindows called once for each connection, when both sides have settled
+ * @param onWindows called once for each connection, with its first call
  * @throws Error when grpc-js does not make its HTTP/2 server as it did: then this file needs a look
  */
 export function createWideInjector(
@@ -63,8 +63,8 @@ function widen(session: http2.ServerHttp2Session, onWindows: (windows: WindowSiz
   // The window of each stream (a setting) is not enough: all streams share the connection's
   // (nodejs/node issue 31084).
   session.setLocalWindowSize(FLOW_CONTROL_WINDOW_BYTES);
-  // The peer's answer to our settings: by then it has sent its own, and widened its connection.
-  session.once('localSettings', () => {
+  // With its first call a peer has sent its settings and, if it does so, has widened its connection.
+  session.once('stream', () => {
     onWindows({
       receiveStreamBytes: session.localSettings.initialWindowSize ?? 0,
       receiveConnectionBytes: session.state.localWindowSize ?? 0,

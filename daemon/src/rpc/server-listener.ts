@@ -3,7 +3,7 @@
  * grpc-js. Ours, because then the HTTP/2 windows can be set (http2-window.ts), a socket file left by a dead
  * process can be told from one that is served, and accepting can end before the calls do.
  */
-import { unlink } from 'node:fs/promises';
+import { lstat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import type { Server } from '@grpc/grpc-js';
 import { serverCredentials } from './credentials.js';
@@ -26,7 +26,7 @@ export interface ListenOptions {
   readonly address: string;
   /** Allow plain text beyond this machine. */
   readonly insecure: boolean;
-  /** Called for each connection with the flow-control windows in force. */
+  /** Called for each connection, with its first call: the flow-control windows in force. */
   readonly onWindows: (windows: WindowSizes) => void;
 }
 
@@ -58,7 +58,7 @@ async function listenAtPath(acceptor: net.Server, address: string): Promise<void
     await bind(acceptor, { path });
   } catch (error) {
     if ((error as NodeJS.ErrnoException).code !== 'EADDRINUSE') throw cannotListen(address, error);
-    if (await isServed(path)) throw cannotListen(address, error);
+    if (!(await isAbandonedSocket(path))) throw cannotListen(address, error);
     await unlink(path);
     await bind(acceptor, { path }).catch((again: unknown) => {
       throw cannotListen(address, again);
@@ -84,16 +84,18 @@ function bind(acceptor: net.Server, where: net.ListenOptions): Promise<void> {
   });
 }
 
-/** False for the file that a process left behind when it died. */
-function isServed(path: string): Promise<boolean> {
+/** True for the socket that a process left behind when it died: nobody answers there any more. */
+async function isAbandonedSocket(path: string): Promise<boolean> {
+  // Connecting to an ordinary file is "refused" as well.
+  if (!(await lstat(path)).isSocket()) return false;
   return new Promise((resolve) => {
     const probe = net.connect({ path });
     probe.once('connect', () => {
       probe.destroy();
-      resolve(true);
+      resolve(false);
     });
     probe.once('error', (error: NodeJS.ErrnoException) => {
-      resolve(error.code !== 'ECONNREFUSED');
+      resolve(error.code === 'ECONNREFUSED');
     });
   });
 }
@@ -104,7 +106,7 @@ function cannotListen(address: string, cause: unknown): StorageError {
     case 'EADDRINUSE':
       return new StorageError(
         'refused',
-        `cannot listen at ${address}: something else does; stop it or choose another address`,
+        `cannot listen at ${address}: it is in use; stop what is there or choose another address`,
         { cause },
       );
     case 'EACCES':

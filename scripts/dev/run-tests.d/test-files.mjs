@@ -12,13 +12,14 @@ export const TEST_KINDS = ['unit', 'contract', 'property', 'integration', 'inter
  * @param rootDirectory the checkout
  * @param kinds some of TEST_KINDS
  * @param only a piece of text every chosen path contains, or undefined
- * @returns [{source, compiled}], paths relative to the checkout, sorted, in the order of the kinds
+ * @returns [{kind, source, compiled}], paths relative to the checkout, sorted, in the order of the kinds
  * @throws Error when a kind has no test file, or when the build is missing or old
  */
 export function findTestFiles(rootDirectory, kinds, only) {
   const files = [];
   for (const kind of kinds) {
     const ofKind = sourcesBelow(rootDirectory, `test/${kind}`).map((source) => ({
+      kind,
       source,
       compiled: source.replace(/^test\//, 'test/dist/').replace(/\.ts$/, '.js'),
     }));

@@ -5,23 +5,23 @@
  * A suite (`describe`) is not counted, only the tests in it; a suite that is skipped as a whole counts as
  * one skip. A file that holds no test, or that ends badly after its tests passed, counts as a failure.
  */
-import { relative } from 'node:path';
 import { inspect } from 'node:util';
 
 /** What a failing file printed is shown up to here: enough for a stack trace, not for a flood. */
 const OUTPUT_CHARACTERS_MAX = 8000;
 
+/** Stands for the name of a test where the file itself is what failed. */
+const WHOLE_FILE = 'the whole file';
+
 export class TestReport {
-  #rootDirectory;
   #verbose;
+  /** By source path: what is known of each file that has begun. */
   #files = new Map();
-  #currentFile;
   #failures = [];
   #skips = [];
   #passedCount = 0;
 
-  constructor({ rootDirectory, verbose }) {
-    this.#rootDirectory = rootDirectory;
+  constructor({ verbose }) {
     this.#verbose = verbose;
   }
 
@@ -29,35 +29,53 @@ export class TestReport {
     return this.#failures.length;
   }
 
-  /** Takes one event of node:test's stream. Passes and failures arrive in the order of the files. */
-  add({ type, data }) {
+  /** Takes one event of node:test's stream for a file ({source}) that run-tests.mjs chose. */
+  add({ source }, { type, data }) {
+    const file = this.#begun(source);
     switch (type) {
       case 'test:pass':
       case 'test:fail':
-        this.#addResult(data, type === 'test:pass');
+        this.#addResult(file, data, type === 'test:pass');
         break;
       case 'test:complete':
-        if (data.name === data.file) this.#file(data.file).end = data.details;
+        if (data.name === data.file) file.end = data.details;
         break;
       case 'test:stdout':
       case 'test:stderr':
-        this.#addOutput(data);
+        if (this.#verbose) process.stdout.write(data.message);
+        if (file.output.length < OUTPUT_CHARACTERS_MAX) file.output += data.message;
         break;
     }
   }
 
+  /** Prints the line of a file of which no more events come. */
+  endFile({ source }) {
+    const file = this.#begun(source);
+    const seconds = ((file.end?.duration_ms ?? 0) / 1000).toFixed(1);
+    const word = file.hasFailure || file.end?.passed === false ? 'FAIL' : 'ok  ';
+    console.log(`${word} ${source}  (${file.passedCount} passed, ${seconds} s)`);
+  }
+
   /** Call once after the last event; checks that every file that was asked for said something. */
   finish(files, { allowEmptyFiles }) {
-    this.#startFile(undefined);
-    for (const { compiled, source } of files) {
-      const file = [...this.#files.values()].find((one) => one.compiled === compiled);
+    for (const { source } of files) {
+      const file = this.#files.get(source);
       if (file === undefined) {
-        this.#addFailure(source, 'the whole file', new Error('it was never run'));
+        this.#addFailure(this.#begun(source), WHOLE_FILE, new Error('it was never run'));
       } else if (file.end?.passed === false && !file.hasFailure) {
-        this.#addFailure(source, 'the whole file', file.end.error);
+        this.#addFailure(file, WHOLE_FILE, file.end.error);
       } else if (file.testCount === 0 && !file.hasFailure && !allowEmptyFiles) {
-        this.#addFailure(source, 'the whole file', new Error('it holds no test'));
+        this.#addFailure(file, WHOLE_FILE, new Error('it holds no test'));
       }
+    }
+  }
+
+  /** Counts every skip that no entry allows as a failure: on that machine the test was expected to run. */
+  refuseOtherSkips(allowedSkips) {
+    for (const skip of this.#skips) {
+      if (allowedSkips.some((allowed) => allowed.matches(skip))) continue;
+      const reason = `skipped here, which is not expected: ${skip.reason}`;
+      this.#addFailure(this.#begun(skip.file), skip.test, new Error(reason));
     }
   }
 
@@ -86,19 +104,16 @@ export class TestReport {
     return { passed: this.#passedCount, failures: this.#failures, skips: this.#skips };
   }
 
-  #addResult(data, isPass) {
-    const file = this.#file(data.file);
-    this.#startFile(file);
-    const isFile = data.name === data.file;
-    const isSuite = data.details.type === 'suite';
-    const skip = data.skip ?? data.todo;
-    if (isFile) {
-      if (!isPass) this.#addFailure(file.source, 'the whole file', data.details.error);
+  #addResult(file, data, isPass) {
+    if (data.name === data.file) {
+      if (!isPass) this.#addFailure(file, WHOLE_FILE, data.details.error);
       return;
     }
+    const isSuite = data.details.type === 'suite';
+    const skip = data.skip ?? data.todo;
     if (!isPass && data.todo === undefined) {
       if (data.details.error?.failureType !== 'subtestsFailed') {
-        this.#addFailure(file.source, data.name, data.details.error);
+        this.#addFailure(file, data.name, data.details.error);
       }
     } else if (skip !== undefined) {
       const reason = typeof skip === 'string' && skip !== '' ? skip : 'no reason was given';
@@ -108,43 +123,32 @@ export class TestReport {
       file.passedCount += 1;
     }
     if (!isSuite || skip !== undefined) file.testCount += 1;
-    if (this.#verbose)
+    if (this.#verbose) {
       console.log(`${isPass ? '  ok  ' : '  FAIL'} ${'  '.repeat(data.nesting)}${data.name}`);
+    }
   }
 
-  #addOutput(data) {
-    const file = this.#file(data.file);
-    if (this.#verbose) process.stdout.write(data.message);
-    if (file.output.length < OUTPUT_CHARACTERS_MAX) file.output += data.message;
-  }
-
-  #addFailure(source, test, error) {
+  #addFailure(file, test, error) {
     const cause = error?.cause ?? error;
     const message = typeof cause === 'string' ? cause : inspect(cause, { depth: 4 });
-    this.#failures.push({ file: source, test, message });
-    for (const file of this.#files.values()) if (file.source === source) file.hasFailure = true;
+    this.#failures.push({ file: file.source, test, message });
+    file.hasFailure = true;
   }
 
-  #file(path) {
-    let file = this.#files.get(path);
+  #begun(source) {
+    let file = this.#files.get(source);
     if (file === undefined) {
-      const compiled = relative(this.#rootDirectory, path);
-      const source = compiled.replace(/^test\/dist\//, 'test/').replace(/\.js$/, '.ts');
-      file = { compiled, source, testCount: 0, passedCount: 0, hasFailure: false, output: '' };
-      this.#files.set(path, file);
+      file = {
+        source,
+        testCount: 0,
+        passedCount: 0,
+        hasFailure: false,
+        output: '',
+        end: undefined,
+      };
+      this.#files.set(source, file);
     }
     return file;
-  }
-
-  /** Prints the line of the file before, when another one begins. */
-  #startFile(file) {
-    const before = this.#currentFile;
-    if (before === file) return;
-    this.#currentFile = file;
-    if (before === undefined) return;
-    const seconds = ((before.end?.duration_ms ?? 0) / 1000).toFixed(1);
-    const word = before.hasFailure || before.end?.passed === false ? 'FAIL' : 'ok  ';
-    console.log(`${word} ${before.source}  (${before.passedCount} tests, ${seconds} s)`);
   }
 }
 

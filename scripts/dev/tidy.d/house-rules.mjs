@@ -42,7 +42,7 @@ export const NARROW_IMPORTS = {
 
 /** Packages that only these rooms may import: the core and the protocol stay free of the network. */
 export const PACKAGE_ROOMS = {
-  '@grpc/grpc-js': ['rpc', 'transport', 'storage-node', 'admin', 'cli'],
+  '@grpc/grpc-js': ['rpc', 'transport', 'storage-node', 'admin', 'cli', 'bin'],
   '@grpc/reflection': ['rpc', 'admin', 'storage-node'],
   'grpc-health-check': ['rpc', 'admin', 'storage-node', 'cli'],
   protobufjs: ['rpc'],

@@ -75,6 +75,13 @@ export class FakeSurroundings implements Surroundings {
   }
 }
 
+/** A world whose node has a volume v1 full of old content. */
+export function worldWith(sizeBytes: number): FakeSurroundings {
+  const world = new FakeSurroundings();
+  world.node.add('v1', sizeBytes, 0xee);
+  return world;
+}
+
 function remembering(chunks: Buffer[]): Writable {
   return new Writable({
     write(chunk: Buffer, _encoding, callback) {

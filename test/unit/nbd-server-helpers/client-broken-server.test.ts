@@ -14,6 +14,7 @@ describe('ClientHandshake, broken servers', () => {
     'speaks the oldstyle handshake': [
       hex('4e42444d41474943 00420281861253 000000'.padEnd(37, '0')),
     ],
+    'greets with a handshake of its own': [bytes('NBDMAGICSOMETHIN', u16(0))],
     'replies to another option': [GREETING, optionReply(6, ACK)],
     'replies with another magic': [GREETING, Buffer.alloc(20)],
     'replies with a type that has no place here': [GREETING, optionReply(7, 2, text('vol0'))],
@@ -51,5 +52,11 @@ describe('ClientHandshake, broken servers', () => {
       u32(OPTION_REPLY_BYTES_MAX + 1),
     );
     assert.throws(() => play(GO, GREETING, header), NbdProtocolError);
+  });
+
+  it('refuses a list entry whose name is longer than the reply', () => {
+    const list = { ...GO, purpose: 'list' as const };
+    const entry = bytes(optionReply(3, 2, u32(9), 'vol0'), optionReply(3, ACK));
+    assert.throws(() => play(list, GREETING, entry), /bad reply from the server/);
   });
 });

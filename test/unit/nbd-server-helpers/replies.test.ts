@@ -221,3 +221,16 @@ describe('encodeBlockStatusReply', () => {
     );
   });
 });
+
+describe('reply writers and their buffers', () => {
+  it('write nothing beyond the end of the buffer, and say so', () => {
+    const short = Buffer.alloc(SIMPLE_REPLY_BYTES - 1);
+    assert.throws(() => writeSimpleReply(short, 0, 0, HIGH, LOW), RangeError);
+    assert.throws(() => writeDoneReply('extended', Buffer.alloc(31), 0, HIGH, LOW, 0), RangeError);
+  });
+
+  it('do not cut a number that does not fit its field', () => {
+    assert.throws(() => encodeHoleReply('structured', HIGH, LOW, 0, 2 ** 32), RangeError);
+    assert.throws(() => encodeHoleReply('structured', HIGH, LOW, -1, 512), RangeError);
+  });
+});

@@ -118,7 +118,14 @@ const anyResult: fc.Arbitrary<BlockResult> = fc.oneof(
     .map((errno) => failed(new BlockError(errno, `because of ${errno}`))),
   fc
     .array(
-      fc.record({ lengthBytes: fc.integer({ min: 1, max: 2 ** 40 }), hole: fc.boolean(), zero: fc.boolean() }, { noNullPrototype: true }),
+      fc.record(
+        {
+          lengthBytes: fc.integer({ min: 1, max: 2 ** 40 }),
+          hole: fc.boolean(),
+          zero: fc.boolean(),
+        },
+        { noNullPrototype: true },
+      ),
       { minLength: 1, maxLength: 5 },
     )
     .map((extents) => ({ ...DONE, extents })),

@@ -20,6 +20,11 @@ function source(...lines: string[]): string {
   return ['/** What this file is for. */', ...lines, ''].join('\n');
 }
 
+/** Text that tidy must not find in this file, so it is written in pieces. */
+function pieces(...parts: string[]): string {
+  return parts.join('');
+}
+
 /** The smallest tree with every folder that tidy asks for, and nothing to complain about. */
 const ORDERLY: Tree = {
   'package.json': JSON.stringify({
@@ -261,25 +266,28 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'unfinished work',
-    plant: used('daemon/src/volume/lease.ts', source(`// ${'TO'}DO: renew it`)),
+    plant: used('daemon/src/volume/lease.ts', source(pieces('// ', 'TO', 'DO: renew it'))),
     place: 'daemon/src/volume/lease.ts:2',
     words: 'finish it',
   },
   {
     name: 'a silenced compiler',
-    plant: used('daemon/src/volume/lease.ts', source(`// @ts-${'ignore'}`)),
+    plant: used('daemon/src/volume/lease.ts', source(pieces('// @ts-', 'ignore'))),
     place: 'daemon/src/volume/lease.ts:2',
     words: 'make the types right',
   },
   {
     name: 'a silenced linter',
-    plant: used('daemon/src/volume/lease.ts', source(`// eslint-${'disable'}-next-line`)),
+    plant: used(
+      'daemon/src/volume/lease.ts',
+      source(pieces('// eslint-', 'disable', '-next-line')),
+    ),
     place: 'daemon/src/volume/lease.ts:2',
     words: 'change the code, or the rule',
   },
   {
     name: 'a test that keeps the others from running',
-    plant: { 'test/unit/lease.test.ts': source(`it.${'only'}('renews', () => {});`) },
+    plant: { 'test/unit/lease.test.ts': source(pieces('it.', 'only', "('renews', () => {});")) },
     place: 'test/unit/lease.test.ts:2',
     words: 'remove `only`',
   },
@@ -291,13 +299,15 @@ const FAULTS: readonly Fault[] = [
   },
   {
     name: 'a path of one machine',
-    plant: { 'scripts/README.md': `Look into ${'/ro'}ot/notes.\n` },
+    plant: { 'scripts/README.md': pieces('Look into ', '/ro', 'ot/notes.\n') },
     place: 'scripts/README.md:1',
     words: 'a path of one machine',
   },
   {
     name: 'a registry of one machine',
-    plant: { 'scripts/README.md': `Packages come from https:${'//npm'}.example.org/.\n` },
+    plant: {
+      'scripts/README.md': pieces('Packages come from https:', '//npm', '.example.org/.\n'),
+    },
     place: 'scripts/README.md:1',
     words: 'a package registry',
   },
@@ -319,7 +329,7 @@ describe('tidy', () => {
   }
 
   it('leaves a word inside another word alone', () => {
-    const text = source(`export const ${'TO'}DOLIST = 1;`);
+    const text = source(pieces('export const ', 'TO', 'DOLIST = 1;'));
     const tree = { ...ORDERLY, ...used('daemon/src/volume/lease.ts', text) };
     assert.deepEqual(withTree(tree, findingsIn), []);
   });

@@ -36,8 +36,8 @@ async function runDetach(
 ): Promise<void> {
   const { force = false } = options;
   const { reply, hint } = await context.withDaemon(options, DETACH_TIMEOUT_MS, async (daemon) => {
-    const reply = await daemon.detach({ exportName, force });
-    return { reply, hint: reply.absent ? await exportHint(daemon, exportName) : '' };
+    const done = await daemon.detach({ exportName, force });
+    return { reply: done, hint: done.absent ? await exportHint(daemon, exportName) : '' };
   });
   context.print(options, reply, () =>
     reply.absent ? `${exportName} was not attached${hint}\n` : `${exportName} detached\n`,

@@ -55,10 +55,10 @@ async function runExport(
   const outcome = await stoppable(surroundings, (signal) =>
     context.withNode(options, async (node) => {
       const volume = await withVolumeHint(node, name, () => node.getVolume(name));
-      warnAboutWriter(context, volume);
       const target = toStdout
         ? new TargetStream('standard output', surroundings.stdout, signal)
         : await TargetFile.create(file, options.force === true);
+      warnAboutWriter(context, volume);
       return await transfer(context, node, volume, target, options, signal);
     }),
   );

@@ -161,7 +161,7 @@ async function transfer(
     const session = await VolumeSession.open(node, { volumeId, attachmentId, generation }, signal);
     try {
       const verify = options.verify === false ? 'none' : options.verify;
-      return await importVolume({ session, source, verify, progress, signal });
+      return await importVolume({ session, source, verify, progress });
     } catch (error) {
       throw incomplete(error, volume.name);
     } finally {
@@ -175,7 +175,7 @@ async function transfer(
 function incomplete(error: unknown, name: string): CommandError {
   const failure = toCommandError(error);
   if (failure.code === 'verification-failed') return failure;
-  const sentence = `${failure.message}; volume ${name} is incomplete: run the import again`;
+  const sentence = `volume ${name} is incomplete, run the import again: ${failure.message}`;
   return new CommandError(failure.code, sentence, { cause: error });
 }
 

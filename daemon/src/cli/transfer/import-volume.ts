@@ -33,8 +33,6 @@ export interface ImportOptions {
   readonly source: Source;
   readonly verify: VerifyMode;
   readonly progress: TransferProgress;
-  /** Aborted with the reason to stop. */
-  readonly signal: AbortSignal;
 }
 
 export interface ImportOutcome {
@@ -55,7 +53,7 @@ export async function importVolume(options: ImportOptions): Promise<ImportOutcom
 
   progress.begin('import', source.sizeBytes);
   let sourceBytes = 0;
-  for await (const piece of source.pieces(options.signal)) {
+  for await (const piece of source.pieces(session.over)) {
     sourceBytes = piece.offsetBytes + piece.lengthBytes;
     if (sourceBytes > volume.sizeBytes) throw tooSmall(volume, source);
     digest.add(piece);

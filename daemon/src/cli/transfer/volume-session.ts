@@ -33,7 +33,7 @@ export function newAttachmentId(purpose: 'import' | 'export'): string {
 export class VolumeSession {
   #session: StorageSession | undefined;
   #facts: OpenedFrame | undefined;
-  #ended: Error | undefined;
+  readonly #over = new AbortController();
   #lastSequence = 0;
   readonly #waiting = new Map<number, Waiting>();
 
@@ -84,6 +84,11 @@ export class VolumeSession {
     return opening;
   }
 
+  /** Aborted, with the reason, when the session is over: for those who wait for something else meanwhile. */
+  get over(): AbortSignal {
+    return this.#over.signal;
+  }
+
   /** What the node said when it opened the session. */
   get facts(): OpenedFrame {
     if (this.#facts === undefined) throw new Error('the session has not been opened');
@@ -108,8 +113,8 @@ export class VolumeSession {
    */
   submit(request: BlockRequest): Promise<BlockResult> {
     return new Promise((resolve, reject) => {
-      if (this.#ended !== undefined) {
-        reject(this.#ended);
+      if (this.#over.signal.aborted) {
+        reject(toError(this.#over.signal.reason));
         return;
       }
       this.#lastSequence += 1;
@@ -120,11 +125,11 @@ export class VolumeSession {
 
   /** Ends the session for this reason: what is unanswered, and every later submit, rejects with it. */
   end(reason: Error): void {
-    if (this.#ended !== undefined) return;
-    this.#ended = reason;
+    if (this.#over.signal.aborted) return;
     this.#session?.close();
     for (const waiting of this.#waiting.values()) waiting.reject(reason);
     this.#waiting.clear();
+    this.#over.abort(reason);
   }
 
   close(): void {

@@ -1,0 +1,73 @@
+/** What is an address, which addresses are on this machine, and where plain text may go. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { clientCredentials, serverCredentials } from '#daemon/rpc/credentials.js';
+import { addressProblem, isLocalAddress } from '#daemon/rpc/node-address.js';
+import { StorageError } from '#daemon/rpc/storage-error.js';
+
+describe('addressProblem', () => {
+  it('accepts host:port and unix:/path', () => {
+    for (const address of [
+      '127.0.0.1:7600',
+      'node.example:1',
+      '[::1]:0',
+      '[fe80::1]:65535',
+      'unix:/run/node.sock',
+      `unix:/${'x'.repeat(106)}`,
+    ]) {
+      assert.equal(addressProblem(address), undefined, address);
+    }
+  });
+
+  it('explains what is wrong with the neighbours of those', () => {
+    for (const [address, sentence] of [
+      ['127.0.0.1', /write host:port/],
+      ['127.0.0.1:65536', /write host:port/],
+      ['::1:7600', /write host:port/],
+      [':7600', /write host:port/],
+      ['host:port', /write host:port/],
+      ['', /write host:port/],
+      ['unix:run/node.sock', /absolute path/],
+      [`unix:/${'x'.repeat(107)}`, /107 bytes at most/],
+    ] as const) {
+      assert.match(addressProblem(address) ?? '', sentence, address);
+    }
+  });
+});
+
+describe('plain text', () => {
+  const local = ['127.0.0.1:1', '127.3.2.1:1', 'localhost:1', '[::1]:1', 'unix:/x'];
+  const remote = [
+    '128.0.0.1:1',
+    '10.0.0.1:1',
+    'localhost.example:1',
+    '[::2]:1',
+    '0.0.0.0:1',
+    '127.0.0.1.example:1',
+  ];
+
+  it('goes where only this machine can listen', () => {
+    for (const address of local) {
+      assert.ok(isLocalAddress(address), address);
+      clientCredentials(address, false);
+      serverCredentials(address, false);
+    }
+  });
+
+  it('goes nowhere else, unless that is allowed', () => {
+    for (const address of remote) {
+      assert.ok(!isLocalAddress(address), address);
+      for (const make of [clientCredentials, serverCredentials]) {
+        assert.throws(
+          () => make(address, false),
+          (error: unknown) =>
+            error instanceof StorageError &&
+            error.kind === 'denied' &&
+            error.message.includes(address) &&
+            error.message.includes('insecure = true'),
+        );
+        make(address, true);
+      }
+    }
+  });
+});
