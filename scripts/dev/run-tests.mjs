@@ -27,7 +27,7 @@ Kinds: ${TEST_KINDS.join(', ')}.
   --only TEXT          run the files whose path contains TEXT
   --name PATTERN       run the tests whose name matches PATTERN
   --jobs N             test files run at the same time (default 2; 1 for interop)
-  --timeout-seconds N  most time one test file may take (default 300)
+  --timeout-seconds N  most time one test file may take (default: by kind, 60 to 300)
   --verbose            print every test, not only every file
   --report FILE        also write counts, failures and skips to FILE as JSON
   --allowed-skips FILE a skip that FILE does not allow is a failure
@@ -37,8 +37,14 @@ Kinds: ${TEST_KINDS.join(', ')}.
 
 /** Two suit the smallest machine the tests are meant for; interop tests measure memory and time. */
 const JOBS_DEFAULT = 2;
-/** No single file needs more on two slow cores; a file that hangs must end before a CI job does. */
-const FILE_TIMEOUT_SECONDS_DEFAULT = 300;
+/** A file that hangs must end before a CI job does. Only programs that measure need minutes. */
+const FILE_TIMEOUT_SECONDS = {
+  unit: 60,
+  contract: 120,
+  property: 180,
+  integration: 240,
+  interop: 300,
+};
 
 const rootDirectory = fileURLToPath(new URL('../..', import.meta.url));
 
@@ -104,16 +110,16 @@ async function runFiles(files, kinds, values) {
   setMaxListeners(0, stop.signal);
   const stopOnSignal = () => stop.abort();
   process.once('SIGINT', stopOnSignal).once('SIGTERM', stopOnSignal);
-  const timeoutSeconds = countOption(values, 'timeout-seconds', FILE_TIMEOUT_SECONDS_DEFAULT);
   const options = {
-    timeout: timeoutSeconds * 1000,
     signal: stop.signal,
     ...(values.name === undefined ? {} : { testNamePatterns: [new RegExp(values.name)] }),
   };
   for (const kind of kinds) {
     const queue = files.filter((file) => file.kind === kind);
     const jobs = countOption(values, 'jobs', kind === 'interop' ? 1 : JOBS_DEFAULT);
-    await Promise.all(Array.from({ length: jobs }, () => runQueue(queue, options, report)));
+    const seconds = countOption(values, 'timeout-seconds', FILE_TIMEOUT_SECONDS[kind]);
+    const ofKind = { ...options, timeout: seconds * 1000 };
+    await Promise.all(Array.from({ length: jobs }, () => runQueue(queue, ofKind, report)));
   }
   report.finish(files, { allowEmptyFiles: values.name !== undefined });
   if (values['allowed-skips'] !== undefined) {

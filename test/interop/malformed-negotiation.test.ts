@@ -146,13 +146,16 @@ describe('a peer that negotiates badly', () => {
     }
   });
 
-  it('is disconnected after a flood of options, and has answers to those before', async () => {
+  it('may ask a hundred questions, and is disconnected after a flood of them', async () => {
     const peer = await greeted();
-    peer.send(...Array.from({ length: 5000 }, () => option(OPT.info, text('nothing'), u16(0))));
+    const question = option(OPT.info, text('nothing'), u16(0));
+    for (let count = 0; count < 100; count += 1) {
+      peer.send(question);
+      assert.equal((await peer.receiveOptionReply(OPT.info)).type, REP.errUnknown);
+    }
+    peer.send(...Array.from({ length: 5000 }, () => question));
     const answers = await peer.receiveUntilClosed();
-    const answerBytes = 20 + answers.readUInt32BE(16);
-    const count = answers.length / answerBytes;
-    assert(count >= 100 && count < 5000, `${count} answers`);
+    assert(answers.length < 5000 * 20, `${answers.length} bytes of answers`);
     peer.close();
   });
 

@@ -115,7 +115,7 @@ describe('nbdinfo', { skip: missingPrograms('nbdinfo', 'qemu-io') }, () => {
     const report = await runProgram('nbdinfo', [uri]);
     assert.equal(report.status, 1);
     assert.match(report.stderr, /No such file or directory for export: nothing/);
-    assert.equal((await runProgram('nbdinfo', ['--can', 'connect', uri])).status, NO);
+    assert.notEqual((await runProgram('nbdinfo', ['--can', 'connect', uri])).status, 0);
   });
 
   it('sees a new volume as one hole, and data and holes right after they are written', async () => {

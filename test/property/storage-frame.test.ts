@@ -159,6 +159,13 @@ describe('a request batch', () => {
 });
 
 describe('a reply batch', () => {
+  /** 4711 is none of the protocol's. */
+  const ERRNO = new Map([
+    [0, undefined],
+    [5, 'EIO'],
+    [28, 'ENOSPC'],
+    [4711, 'EIO'],
+  ]);
   const anyReply = fc.record({
     sequence: fc.maxSafeNat(),
     error: fc.constantFrom(0, 0, 5, 28, 4711),
@@ -208,8 +215,7 @@ describe('a reply batch', () => {
           decoded.results.forEach((result, index) => {
             const sent = replies[index];
             assert.deepEqual(result.payload, Buffer.from(sent?.data ?? []));
-            const errno = { 0: undefined, 5: 'EIO', 28: 'ENOSPC' }[sent?.error ?? 0];
-            assert.equal(result.error?.errno, sent?.error === 4711 ? 'EIO' : errno);
+            assert.equal(result.error?.errno, ERRNO.get(sent?.error ?? 0));
           });
         },
       ),

@@ -197,6 +197,11 @@ export class RunningProgram {
     return status;
   }
 
+  /** Waits until it ends by itself. @returns the exit status, or null after a signal */
+  async ended(): Promise<number | null> {
+    return (await this.#ended)[0];
+  }
+
   async kill(): Promise<void> {
     this.child.kill('SIGKILL');
     await this.#ended.catch(() => {});

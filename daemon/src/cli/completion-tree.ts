@@ -34,7 +34,6 @@ const KIND_OF_NAME: Readonly<Record<string, WordKind['kind']>> = {
 
 export function completionTree(command: Command, path: readonly string[] = []): CompletionCommand {
   const help = command.createHelp();
-  // A new export name is not one of those that are there.
   return {
     path: path.join(' '),
     description: command.description(),

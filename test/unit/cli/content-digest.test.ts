@@ -1,3 +1,4 @@
+/** Goal: two contents have equal digests exactly when they are equal, however their zeroes are given. */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
 import { describe, it } from 'node:test';

@@ -22,17 +22,12 @@ import type {
   StorageClient,
   StorageSession,
 } from '#daemon/transport/storage-client.js';
-import { FakeSession } from './fake-session.js';
+import { FakeSession, type FakeVolume, type SessionRules } from './fake-session.js';
 
 export const KiB = 1024;
 export const MiB = 1024 * KiB;
 
-export interface FakeVolume {
-  message: VolumeMessage;
-  content: Buffer;
-}
-
-export class FakeNode implements StorageClient {
+export class FakeNode implements StorageClient, SessionRules {
   address = '127.0.0.1:7600';
   readonly volumes = new Map<string, FakeVolume>();
   /** Every unary call fails with this. */

@@ -6,7 +6,31 @@ import { BlockError } from '#daemon/block/block-error.js';
 import { DONE, failed, type BlockRequest, type BlockResult } from '#daemon/block/block-request.js';
 import type { StorageError } from '#daemon/rpc/storage-error.js';
 import type { SessionEvents, StorageSession } from '#daemon/transport/storage-client.js';
-import type { FakeNode, FakeVolume } from './fake-node.js';
+import type { VolumeMessage } from '#daemon/rpc/storage-messages.js';
+
+export interface FakeVolume {
+  message: VolumeMessage;
+  content: Buffer;
+}
+
+/** What the sessions of a node have in common: limits, failures, and what they were sent. */
+export interface SessionRules {
+  readonly received: BlockRequest[];
+  inFlightSeenMax: number;
+  readonly requestsInFlightMax: number;
+  readonly bytesInFlightMax: number;
+  readonly requestBytesMax: number;
+  readonly canBlockStatus: boolean;
+  readonly canFastZero: boolean;
+  readonly intercept:
+    ((request: BlockRequest, index: number) => BlockResult | undefined) | undefined;
+  readonly answerTurns: number;
+  readonly endAtRequest: number;
+  readonly endReason: StorageError;
+  readonly refuseOpen: StorageError | undefined;
+  readonly verifierAtFlush: bigint;
+  readonly onOpened: (() => void) | undefined;
+}
 
 interface Waiting {
   readonly sequence: number;
@@ -18,7 +42,7 @@ export class FakeSession implements StorageSession {
   #over = false;
 
   constructor(
-    readonly node: FakeNode,
+    readonly node: SessionRules,
     readonly volume: FakeVolume,
     readonly writer: boolean,
     readonly events: SessionEvents,

@@ -1,3 +1,4 @@
+/** Goal: pieces are cut where the grid says, and every byte is in exactly one run. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import {

@@ -1,3 +1,4 @@
+/** Goal: progress is seen by people and in logs, and by nobody who asked for quiet. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { createProgress } from '#daemon/cli/progress.js';

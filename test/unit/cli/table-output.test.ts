@@ -1,3 +1,4 @@
+/** Goal: what people read fits their terminal, loses nothing, and cannot steer it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { printable, renderFields, renderTable, type Column } from '#daemon/cli/table-output.js';

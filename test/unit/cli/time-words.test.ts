@@ -1,3 +1,4 @@
+/** Goal: spans and moments read as people say them. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { momentInWords, spanInWords } from '#daemon/cli/time-words.js';

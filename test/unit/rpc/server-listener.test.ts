@@ -18,7 +18,8 @@ import {
 import { areLarge, createWideInjector, type WindowSizes } from '#daemon/rpc/http2-window.js';
 import { serverCredentials } from '#daemon/rpc/credentials.js';
 import { listen, type ServerListener } from '#daemon/rpc/server-listener.js';
-import { StorageError, type StorageErrorKind } from '#daemon/rpc/storage-error.js';
+import { StorageError } from '#daemon/rpc/storage-error.js';
+import { refusal } from '#test/support/storage-refusal.js';
 
 let folder = '';
 const undo: (() => void)[] = [];
@@ -73,15 +74,6 @@ async function windowsAfter(listening: Listening, options?: ChannelOptions): Pro
   const [windows] = listening.windows;
   assert.ok(windows !== undefined);
   return windows;
-}
-
-function refusal(kind: StorageErrorKind, sentence: RegExp) {
-  return (error: unknown) => {
-    assert.ok(error instanceof StorageError, String(error));
-    assert.equal(error.kind, kind);
-    assert.match(error.message, sentence);
-    return true;
-  };
 }
 
 describe('the flow-control windows', () => {

@@ -4,12 +4,13 @@
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { StorageError, type StorageErrorKind } from '#daemon/rpc/storage-error.js';
+import { StorageError } from '#daemon/rpc/storage-error.js';
 import { LeaseTable, decideLease } from '#daemon/storage-node/lease-table.js';
 import type { VolumeRecord } from '#daemon/storage-node/volume-record.js';
 import { VolumeTurns } from '#daemon/storage-node/volume-turns.js';
 import { FakeClock, settle } from '#test/support/fake-clock.js';
 import { MemoryCatalog } from '#test/support/memory-catalog.js';
+import { refusal } from '#test/support/storage-refusal.js';
 
 const LEASE_TIMEOUT_MS = 30_000;
 const HELD_BY_A = {
@@ -30,15 +31,6 @@ function request(
     expectedGeneration: 0,
     takeOver: false,
     ...more,
-  };
-}
-
-function refusal(kind: StorageErrorKind, sentence: RegExp) {
-  return (error: unknown) => {
-    assert.ok(error instanceof StorageError, String(error));
-    assert.equal(error.kind, kind);
-    assert.match(error.message, sentence);
-    return true;
   };
 }
 

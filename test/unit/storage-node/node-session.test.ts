@@ -14,7 +14,7 @@ import {
   type BlockRequest,
 } from '#daemon/block/block-request.js';
 import { REQUEST_BYTES_MAX } from '#daemon/block/device-facts.js';
-import { StorageError, type StorageErrorKind } from '#daemon/rpc/storage-error.js';
+import { StorageError } from '#daemon/rpc/storage-error.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from '#daemon/rpc/storage-messages.js';
 import {
   NodeSession,
@@ -23,6 +23,7 @@ import {
 } from '#daemon/storage-node/node-session.js';
 import { settle } from '#test/support/fake-clock.js';
 import { MemoryDevice } from '#test/support/memory-catalog.js';
+import { refusal } from '#test/support/storage-refusal.js';
 
 const SIZE_BYTES = 4 * 1024 * 1024;
 const BLOCK = Buffer.alloc(512, 0xa5);
@@ -74,15 +75,6 @@ class Fixture {
       ]),
     );
   }
-}
-
-function refusal(kind: StorageErrorKind, sentence: RegExp) {
-  return (error: unknown) => {
-    assert.ok(error instanceof StorageError, String(error));
-    assert.equal(error.kind, kind);
-    assert.match(error.message, sentence);
-    return true;
-  };
 }
 
 describe('NodeSession: batches', () => {
