@@ -42,7 +42,7 @@ describe('fio', { skip: missingPrograms('fio') }, () => {
     (await server().newExport({ sizeBytes: JOBS * JOB_BYTES, blockBytes })).uri;
 
   it('finds every block of random writes as it wrote it, 4 jobs with 32 requests each', async () => {
-    await fio(await newDisk(), '--rw=randwrite', '--bsrange=512-128k', '--bs_unaligned', ...VERIFY);
+    await fio(await newDisk(), '--rw=randwrite', '--bsrange=512-128k', ...VERIFY);
   });
 
   it('finds them also with reads among the writes, and flushes', async () => {

@@ -11,7 +11,7 @@ describe('nbd-client', { skip: missingPrograms('nbd-client') }, () => {
     const first = await server().newExport({ sizeBytes: 1024 * 1024 });
     const second = await server().newExport({ sizeBytes: 1024 * 1024 });
     const { stdout, stderr } = await runProgram('nbd-client', ['-l', '-u', first.socketPath]);
-    const lines = stdout.split('\n').map((line) => line.trim().replace(/ .*/, ''));
+    const lines = stdout.split('\n').map((line) => line.replace(/: .*/, ''));
     assert(lines.includes(first.name) && lines.includes(second.name), `${stdout}${stderr}`);
   });
 });
