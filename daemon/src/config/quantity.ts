@@ -20,10 +20,9 @@ export const DURATION_FORM = 'a time with its unit, such as 500ms, 3s, 2min or 1
 /** @throws Error with the allowed form */
 export function parseBytes(text: string): number {
   const match = BYTES.exec(text.trim());
-  const power = 'kmgtp'.indexOf((match?.[2] ?? '').toLowerCase()) + 1;
-  const bytes = Number(match?.[1]) * 1024 ** (match?.[2] === undefined ? 0 : power);
-  if (match === null || !Number.isSafeInteger(bytes))
-    throw new Error(`"${text}" is not ${BYTES_FORM}`);
+  const power = match?.[2] === undefined ? 0 : 'kmgtp'.indexOf(match[2].toLowerCase()) + 1;
+  const bytes = exactProduct(match?.[1] ?? '', 1024 ** power);
+  if (bytes === undefined) throw new Error(`"${text}" is not ${BYTES_FORM}`);
   return bytes;
 }
 
@@ -42,9 +41,23 @@ export function formatBytes(bytes: number): string {
 /** @returns milliseconds. @throws Error with the allowed form */
 export function parseDuration(text: string): number {
   const match = DURATION.exec(text.trim());
-  const ms = Number(match?.[1]) * (MS_PER_UNIT[match?.[2] ?? ''] ?? Number.NaN);
-  if (!Number.isSafeInteger(ms)) throw new Error(`"${text}" is not ${DURATION_FORM}`);
+  const ms = exactProduct(match?.[1] ?? '', MS_PER_UNIT[match?.[2] ?? ''] ?? 0);
+  if (ms === undefined) throw new Error(`"${text}" is not ${DURATION_FORM}`);
   return ms;
+}
+
+/**
+ * Decimal digits times a unit, without the rounding of floating point, in which 1.1 hours are not a whole
+ * number of milliseconds.
+ * @returns undefined if there are no digits, or if the product is not a whole, safe number
+ */
+function exactProduct(digits: string, unit: number): number | undefined {
+  if (digits === '') return undefined;
+  const [whole = '', fraction = ''] = digits.split('.');
+  const product = BigInt(whole + fraction) * BigInt(unit);
+  const scale = 10n ** BigInt(fraction.length);
+  const result = Number(product / scale);
+  return product % scale === 0n && Number.isSafeInteger(result) ? result : undefined;
 }
 
 /** The shortest exact way to write it. */

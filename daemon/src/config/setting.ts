@@ -31,16 +31,31 @@ export type Values<Declared extends Settings> = {
   readonly [Key in keyof Declared]: Declared[Key] extends Setting<infer Value> ? Value : never;
 };
 
-/** A schema out of a function that throws a sentence. */
-function reading<Value>(read: (text: string) => Value): z.ZodType<Value> {
-  return z.union([z.string(), z.number()]).transform((text, context) => {
-    try {
-      return read(String(text));
-    } catch (error) {
-      context.addIssue({ code: 'custom', message: (error as Error).message });
-      return z.NEVER;
-    }
+/**
+ * A schema out of a function that reads text.
+ * @param read returns undefined, or throws, when the text is not of the form
+ */
+function reading<Value>(form: string, read: (text: string) => Value | undefined): z.ZodType<Value> {
+  const text = z.union([z.string(), z.number()], { error: (issue) => notOfForm(issue.input, form) });
+  return text.transform((given, context) => {
+    const value = attempt(() => read(String(given)));
+    if (value !== undefined) return value;
+    context.addIssue({ code: 'custom', message: notOfForm(given, form) });
+    return z.NEVER;
   }) as unknown as z.ZodType<Value>;
+}
+
+function attempt<Value>(read: () => Value | undefined): Value | undefined {
+  try {
+    return read();
+  } catch {
+    return undefined;
+  }
+}
+
+/** The sentence about a value that cannot be used, which ends in what can be. */
+function notOfForm(given: unknown, form: string): string {
+  return `${JSON.stringify(given) ?? String(given)} is not ${form}`;
 }
 
 export function bytes(
@@ -49,7 +64,7 @@ export function bytes(
   reason: string,
 ): Setting<number> {
   const form = `${BYTES_FORM}, from ${exactBytes(limits.min)} to ${exactBytes(limits.max)}`;
-  const schema = reading((text) => within(parseBytes(text), limits, form));
+  const schema = reading(form, (text) => within(parseBytes(text), limits));
   return { schema, form, fallback, reason, toToml: (value) => `"${exactBytes(value)}"` };
 }
 
@@ -60,7 +75,7 @@ export function duration(
   reason: string,
 ): Setting<number> {
   const form = `${DURATION_FORM}, from ${formatDuration(limits.min)} to ${formatDuration(limits.max)}`;
-  const schema = reading((text) => within(parseDuration(text), limits, form));
+  const schema = reading(form, (text) => within(parseDuration(text), limits));
   return { schema, form, fallback, reason, toToml: (value) => `"${formatDuration(value)}"` };
 }
 
@@ -71,8 +86,8 @@ export function durationOrNever(
   reason: string,
 ): Setting<number> {
   const form = `${DURATION_FORM}, from ${formatDuration(limits.min)} to ${formatDuration(limits.max)}, or never`;
-  const schema = reading((text) =>
-    text === 'never' ? Infinity : within(parseDuration(text), limits, form),
+  const schema = reading(form, (text) =>
+    text === 'never' ? Infinity : within(parseDuration(text), limits),
   );
   return {
     schema,
@@ -89,21 +104,21 @@ export function integer(
   reason: string,
 ): Setting<number> {
   const form = `a whole number from ${limits.min} to ${limits.max}`;
-  const schema = reading((text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
-    return within(value, limits, form);
-  });
+  const schema = reading(form, (text) =>
+    within(/^\d+$/.test(text) ? Number(text) : Number.NaN, limits),
+  );
   return { schema, form, fallback, reason, toToml: String };
 }
 
 export function flag(fallback: boolean, reason: string): Setting<boolean> {
+  const form = 'true or false';
   const schema = z.union(
     [z.boolean(), z.enum(['true', 'false']).transform((text) => text === 'true')],
-    { error: 'must be true or false' },
+    { error: (issue) => notOfForm(issue.input, form) },
   );
   return {
     schema: schema as unknown as z.ZodType<boolean>,
-    form: 'true or false',
+    form,
     fallback,
     reason,
     toToml: String,
@@ -116,42 +131,35 @@ export function choice<Choice extends string>(
   reason: string,
 ): Setting<Choice> {
   const form = `one of ${choices.join(', ')}`;
-  const schema = reading((text) => {
-    const chosen = choices.find((one) => one === text);
-    if (chosen === undefined) throw new Error(`"${text}" is not ${form}`);
-    return chosen;
-  });
+  const schema = reading(form, (text) => choices.find((one) => one === text));
   return { schema, form, fallback, reason, toToml: quoted };
 }
 
 /** host:port or unix:/path. */
 export function address(fallback: string, reason: string): Setting<string> {
-  return {
-    schema: reading(checkedAddress),
-    form: 'host:port or unix:/path',
-    fallback,
-    reason,
-    toToml: quoted,
-  };
+  const form = 'host:port or unix:/path';
+  const schema = reading(form, (text) => (addressProblem(text) === undefined ? text : undefined));
+  return { schema, form, fallback, reason, toToml: quoted };
 }
 
-/** Several addresses; in a flag or variable separated by commas. */
-export function addressList(
-  fallback: readonly string[],
-  reason: string,
-): Setting<readonly string[]> {
-  const schema = z.union([z.array(z.string()), z.string()], {
-    error: 'must be a list of addresses',
+/** Several addresses of TCP ports; in a flag or variable separated by commas. */
+export function portList(fallback: readonly string[], reason: string): Setting<readonly string[]> {
+  const form = 'a list of host:port';
+  const list = z.union([z.array(z.string()), z.string()], {
+    error: (issue) => notOfForm(issue.input, form),
   });
+  const schema = list.transform((given, context) => {
+    const ports =
+      typeof given === 'string' ? given.split(',').filter((part) => part !== '') : given;
+    for (const port of ports) {
+      if (addressProblem(port) === undefined && !port.startsWith('unix:')) continue;
+      context.addIssue({ code: 'custom', message: notOfForm(port, 'host:port') });
+    }
+    return ports;
+  }) as unknown as z.ZodType<readonly string[]>;
   return {
-    schema: schema.transform((given, context) => {
-      const list =
-        typeof given === 'string' ? given.split(',').filter((part) => part !== '') : given;
-      const problem = list.map(addressProblem).find((one) => one !== undefined);
-      if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
-      return list;
-    }) as unknown as z.ZodType<readonly string[]>,
-    form: 'a list of host:port',
+    schema,
+    form,
     fallback,
     reason,
     toToml: (value) => `[${value.map(quoted).join(', ')}]`,
@@ -160,22 +168,24 @@ export function addressList(
 
 /** A path; relative ones are taken from the current directory. */
 export function filePath(fallback: string, reason: string): Setting<string> {
-  const schema = reading((text) => {
-    if (text === '') throw new Error('an empty path');
-    return path.resolve(text);
+  const form = 'a path';
+  const schema = reading(form, (text) => (text === '' ? undefined : path.resolve(text)));
+  return { schema, form, fallback, reason, toToml: quoted };
+}
+
+/** A path that is short enough for a unix socket. */
+export function socketPath(fallback: string, reason: string): Setting<string> {
+  const form = 'a path of at most 107 bytes, which is what a unix socket can have';
+  const schema = reading(form, (text) => {
+    const full = path.resolve(text);
+    return text === '' || addressProblem(`unix:${full}`) !== undefined ? undefined : full;
   });
-  return { schema, form: 'a path', fallback, reason, toToml: quoted };
+  return { schema, form, fallback, reason, toToml: quoted };
 }
 
-function checkedAddress(text: string): string {
-  const problem = addressProblem(text);
-  if (problem !== undefined) throw new Error(problem);
-  return text;
-}
-
-function within(value: number, limits: { min: number; max: number }, form: string): number {
-  if (value >= limits.min && value <= limits.max) return value;
-  throw new Error(`must be ${form}`);
+/** @returns the value, or undefined if it is beyond a limit or no number at all */
+function within(value: number, limits: { min: number; max: number }): number | undefined {
+  return value >= limits.min && value <= limits.max ? value : undefined;
 }
 
 function quoted(text: string): string {
