@@ -3,17 +3,16 @@
  * over before requests are failed, and silence is noticed before that.
  */
 import { isLocalAddress } from '../rpc/node-address.js';
-import { ConfigError } from './config-error.js';
 import {
   DEFAULT_ADMIN_SOCKET,
   DEFAULT_NBD_SOCKET,
   DEFAULT_RUNTIME_DIRECTORY,
   DEFAULT_STATE_DIRECTORY,
 } from './default-paths.js';
-import { readConfig, type ConfigSources } from './read-config.js';
+import { formatDuration } from './quantity.js';
+import { readConfig, type ConfigSources, type Rule } from './read-config.js';
 import {
   address,
-  addressList,
   bytes,
   choice,
   duration,
@@ -21,6 +20,8 @@ import {
   filePath,
   flag,
   integer,
+  portList,
+  socketPath,
   type Values,
 } from './setting.js';
 
@@ -43,12 +44,12 @@ export const DAEMON_SETTINGS = {
     DEFAULT_RUNTIME_DIRECTORY,
     'Sockets, and the replay logs: writes that were answered and not flushed yet. On tmpfs they outlive the daemon; a reboot, which ends the guests too, empties it.',
   ),
-  'admin.socket': filePath(
+  'admin.socket': socketPath(
     DEFAULT_ADMIN_SOCKET,
     'The admin API. Whoever may open this socket may attach and detach: it is for its owner alone.',
   ),
-  'nbd.socket': filePath(DEFAULT_NBD_SOCKET, 'Where NBD clients on this machine connect.'),
-  'nbd.tcp': addressList(
+  'nbd.socket': socketPath(DEFAULT_NBD_SOCKET, 'Where NBD clients on this machine connect.'),
+  'nbd.tcp': portList(
     [],
     'Further addresses for NBD clients over TCP. None by default: NBD has no protection of its own. Beyond loopback only together with insecure.',
   ),
@@ -130,20 +131,12 @@ export const DAEMON_SETTINGS = {
 
 export type DaemonConfig = Values<typeof DAEMON_SETTINGS>;
 
-/** @throws ConfigError with every problem */
-export function readDaemonConfig(sources: ConfigSources): DaemonConfig {
-  const config = readConfig(DAEMON_SETTINGS, sources);
-  const problems = [...timeProblems(config), ...addressProblems(config)];
-  if (problems.length > 0) throw new ConfigError(problems);
-  return config;
-}
+/** The time limits that depend on each other. */
+type TimeLimit =
+  'probe_interval' | 'probe_timeout' | 'connect_timeout' | 'rpc_timeout' | 'io_hold_timeout';
 
 /** Which limit must be below which, and why. */
-const NESTING: readonly (readonly [
-  inner: keyof DaemonConfig,
-  outer: keyof DaemonConfig,
-  reason: string,
-])[] = [
+const NESTING: readonly (readonly [inner: TimeLimit, outer: TimeLimit, reason: string])[] = [
   ['probe_interval', 'probe_timeout', 'a node must be asked before it is given up'],
   [
     'probe_timeout',
@@ -158,25 +151,52 @@ const NESTING: readonly (readonly [
   ['rpc_timeout', 'io_hold_timeout', 'a call must be over before requests fail because of it'],
 ];
 
-function timeProblems(config: DaemonConfig): string[] {
-  return NESTING.filter(([inner, outer]) => Number(config[inner]) >= Number(config[outer])).map(
-    ([inner, outer, reason]) =>
-      `${inner} (${String(config[inner])} ms) must be shorter than ${outer} (${String(config[outer])} ms): ${reason}`,
-  );
-}
+const TIME_RULES: readonly Rule<DaemonConfig>[] = NESTING.map(([inner, outer, reason]) => ({
+  keys: [inner, outer],
+  problem: (config) =>
+    config[inner] < config[outer]
+      ? undefined
+      : `${inner} (${formatDuration(config[inner])}) must be shorter than ${outer} (${formatDuration(config[outer])}): ${reason}`,
+}));
 
-function addressProblems(config: DaemonConfig): string[] {
-  if (config.insecure) return [];
-  const problems = config['nbd.tcp']
-    .filter((one) => !isLocalAddress(one))
-    .map(
-      (one) =>
-        `nbd.tcp: ${one} is reachable from other machines and NBD is plain text; use a loopback address, or set insecure = true`,
-    );
-  if (!isLocalAddress(config.node)) {
-    problems.push(
-      `node: ${config.node} is another machine and the connection is plain text; set insecure = true if the network between is private`,
-    );
-  }
-  return problems;
+const PLACE_RULES: readonly Rule<DaemonConfig>[] = [
+  {
+    keys: ['state_directory', 'runtime_directory'],
+    problem: (config) =>
+      config.state_directory !== config.runtime_directory
+        ? undefined
+        : `state_directory and runtime_directory are both ${config.state_directory}; they must differ: one is kept over a reboot, the other is not`,
+  },
+  {
+    keys: ['admin.socket', 'nbd.socket'],
+    problem: (config) =>
+      config['admin.socket'] !== config['nbd.socket']
+        ? undefined
+        : `admin.socket and nbd.socket are both ${config['nbd.socket']}; they must differ: two protocols are spoken there`,
+  },
+];
+
+/** What leaves this machine in plain text must have been asked for. */
+const ADDRESS_RULES: readonly Rule<DaemonConfig>[] = [
+  {
+    keys: ['nbd.tcp', 'insecure'],
+    problem: (config) => {
+      const reachable = config['nbd.tcp'].filter((port) => !isLocalAddress(port));
+      return config.insecure || reachable.length === 0
+        ? undefined
+        : `nbd.tcp: ${reachable.join(', ')} can be reached from other machines and NBD is plain text; use a loopback address, or set insecure = true`;
+    },
+  },
+  {
+    keys: ['node', 'insecure'],
+    problem: ({ node, insecure }) =>
+      insecure || isLocalAddress(node)
+        ? undefined
+        : `node: ${node} is another machine and the connection is plain text; set insecure = true if the network between is private`,
+  },
+];
+
+/** @throws ConfigError with every problem */
+export function readDaemonConfig(sources: ConfigSources): DaemonConfig {
+  return readConfig(DAEMON_SETTINGS, sources, [...TIME_RULES, ...PLACE_RULES, ...ADDRESS_RULES]);
 }

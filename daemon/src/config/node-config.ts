@@ -1,8 +1,7 @@
 /** Every setting of blkferry-node, and the rules between them. */
 import { isLocalAddress } from '../rpc/node-address.js';
-import { ConfigError } from './config-error.js';
 import { DEFAULT_DATA_DIRECTORY } from './default-paths.js';
-import { readConfig, type ConfigSources } from './read-config.js';
+import { readConfig, type ConfigSources, type Rule } from './read-config.js';
 import {
   address,
   bytes,
@@ -65,13 +64,17 @@ export const NODE_SETTINGS = {
 
 export type NodeConfig = Values<typeof NODE_SETTINGS>;
 
+const RULES: readonly Rule<NodeConfig>[] = [
+  {
+    keys: ['listen', 'insecure'],
+    problem: ({ listen, insecure }) =>
+      insecure || isLocalAddress(listen)
+        ? undefined
+        : `listen: ${listen} is reachable from other machines and the connection is plain text; use a loopback address, or set insecure = true if the network is private`,
+  },
+];
+
 /** @throws ConfigError with every problem */
 export function readNodeConfig(sources: ConfigSources): NodeConfig {
-  const config = readConfig(NODE_SETTINGS, sources);
-  if (!config.insecure && !isLocalAddress(config.listen)) {
-    throw new ConfigError([
-      `listen: ${config.listen} is reachable from other machines and the connection is plain text; use a loopback address, or set insecure = true if the network is private`,
-    ]);
-  }
-  return config;
+  return readConfig(NODE_SETTINGS, sources, RULES);
 }

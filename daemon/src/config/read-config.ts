@@ -18,17 +18,53 @@ export interface ConfigSources {
   readonly flags: Readonly<Record<string, string | boolean | undefined>>;
 }
 
+const VARIABLE_PREFIX = 'BLKFERRY_';
+
+/** A rule between settings, looked at only if each of them can be used by itself. */
+export interface Rule<Config> {
+  readonly keys: readonly (keyof Config & string)[];
+  /** @returns what is wrong, as a sentence that names the settings, or undefined */
+  problem(config: Config): string | undefined;
+}
+
 interface Given {
   readonly value: unknown;
   readonly where: string;
 }
 
-/** @throws ConfigError */
+/** @throws ConfigError with every problem: of the file, of single settings, and between them */
 export function readConfig<Declared extends Settings>(
   settings: Declared,
   sources: ConfigSources,
+  rules: readonly Rule<Values<Declared>>[],
 ): Values<Declared> {
   const problems: string[] = [];
+  const given = gather(settings, sources, problems);
+  const values: Record<string, unknown> = {};
+  const unusable = new Set<string>();
+  for (const [key, setting] of Object.entries(settings)) {
+    const problem = readValue(setting, given.get(key), (value) => {
+      values[key] = value;
+    });
+    if (problem === undefined) continue;
+    problems.push(`${key} ${problem}`);
+    unusable.add(key);
+  }
+  const config = values as Values<Declared>;
+  for (const { keys, problem } of rules) {
+    const sentence = keys.some((key) => unusable.has(key)) ? undefined : problem(config);
+    if (sentence !== undefined) problems.push(sentence);
+  }
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+/** Every setting that was given, from where it counts. */
+function gather(
+  settings: Settings,
+  sources: ConfigSources,
+  problems: string[],
+): ReadonlyMap<string, Given> {
   const given = new Map<string, Given>();
   if (sources.file !== undefined) readFile(sources.file, settings, given, problems);
   for (const key of Object.keys(settings)) {
@@ -39,30 +75,46 @@ export function readConfig<Declared extends Settings>(
     const fromFlag = sources.flags[key];
     if (fromFlag !== undefined) given.set(key, { value: fromFlag, where: 'the command line' });
   }
-  const values: Record<string, unknown> = {};
-  for (const [key, setting] of Object.entries(settings)) {
-    values[key] = readValue(key, setting, given.get(key), problems);
-  }
-  if (problems.length > 0) throw new ConfigError(problems);
-  return values as Values<Declared>;
+  return given;
 }
 
+/** The environment variable of a setting. */
 export function variableOf(key: string): string {
-  return `BLKFERRY_${key.toUpperCase().replaceAll('.', '_')}`;
+  return `${VARIABLE_PREFIX}${key.toUpperCase().replaceAll('.', '_')}`;
 }
 
+/**
+ * Variables that look like settings and are none, as sentences. They are not refused, as in a file:
+ * the environment is shared with programs that may have variables of their own.
+ *
+ * @param known of all programs: they are often started from the same environment
+ */
+export function unknownVariables(
+  environment: ConfigSources['environment'],
+  known: readonly Settings[],
+): string[] {
+  const variables = known.flatMap((settings) => Object.keys(settings).map(variableOf));
+  return Object.keys(environment)
+    .filter((name) => name.startsWith(VARIABLE_PREFIX) && !variables.includes(name))
+    .map((name) => `${name} is no setting${nearNamesHint(name, variables)}`);
+}
+
+/** @returns what is wrong with the value, or undefined after it was taken */
 function readValue(
-  key: string,
   setting: Setting<unknown>,
   given: Given | undefined,
-  problems: string[],
-): unknown {
-  if (given === undefined) return setting.fallback;
+  take: (value: unknown) => void,
+): string | undefined {
+  if (given === undefined) {
+    take(setting.fallback);
+    return undefined;
+  }
   const result = setting.schema.safeParse(given.value);
-  if (result.success) return result.data;
-  const reason = result.error.issues[0]?.message ?? 'not allowed';
-  problems.push(`${key} (${given.where}): ${reason}; allowed: ${setting.form}`);
-  return setting.fallback;
+  if (result.success) {
+    take(result.data);
+    return undefined;
+  }
+  return `(${given.where}): ${result.error.issues.map(({ message }) => message).join('; ')}`;
 }
 
 function readFile(
@@ -81,7 +133,7 @@ function readFile(
     return;
   }
   flatten(tables, '', (key, value) => {
-    if (key in settings) {
+    if (Object.hasOwn(settings, key)) {
       given.set(key, { value, where: file });
       return;
     }

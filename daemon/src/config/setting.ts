@@ -36,7 +36,9 @@ export type Values<Declared extends Settings> = {
  * @param read returns undefined, or throws, when the text is not of the form
  */
 function reading<Value>(form: string, read: (text: string) => Value | undefined): z.ZodType<Value> {
-  const text = z.union([z.string(), z.number()], { error: (issue) => notOfForm(issue.input, form) });
+  const text = z.union([z.string(), z.number()], {
+    error: (issue) => notOfForm(issue.input, form),
+  });
   return text.transform((given, context) => {
     const value = attempt(() => read(String(given)));
     if (value !== undefined) return value;

@@ -93,11 +93,11 @@ class NodeServer {
     this.setHealth('NOT_SERVING');
     this.listener.stopAccepting();
     this.service.refuseSessions(reason);
-    const held = await this.#holdVolumes();
+    const failures: string[] = [];
+    const held = await this.#holdVolumes(failures);
     const sessions = this.service.sessions.all();
     for (const session of sessions) session.drain(reason);
     await this.#within(untilMs, Promise.all(sessions.map((session) => session.whenGone())));
-    const failures: string[] = [];
     await this.#within(untilMs, this.#flush(held, failures));
     await this.#within(untilMs, this.#shutDown());
     this.server.forceShutdown();
@@ -106,11 +106,16 @@ class NodeServer {
   }
 
   /** The last session's end would close its volume before it is flushed. */
-  async #holdVolumes(): Promise<Map<string, BackendVolume>> {
+  async #holdVolumes(failures: string[]): Promise<Map<string, BackendVolume>> {
     const { catalog } = this.service.options;
     const held = new Map<string, BackendVolume>();
-    for (const volumeId of this.service.sessions.volumeIds())
-      held.set(volumeId, await catalog.open(volumeId));
+    for (const volumeId of this.service.sessions.volumeIds()) {
+      try {
+        held.set(volumeId, await catalog.open(volumeId));
+      } catch (error) {
+        failures.push(BlockError.from(error).reason);
+      }
+    }
     return held;
   }
 

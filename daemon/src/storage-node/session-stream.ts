@@ -136,6 +136,7 @@ export class SessionStream implements TableSession {
   async #openInTurn(open: OpenFrame): Promise<void> {
     const { leases, sessions, verifiers, options } = this.service;
     if (this.#isOver()) return;
+    this.service.requireSessionsAccepted();
     const record = this.service.requireVolume(open.volumeId);
     if (open.generation > 0) leases.requireCurrent(open);
     const before = sessions.predecessor(open);

@@ -110,6 +110,11 @@ export class StorageService {
     this.#stopping = reason;
   }
 
+  /** For SessionStream, which may have waited. @throws StorageError 'unavailable' */
+  requireSessionsAccepted(): void {
+    if (this.#stopping !== undefined) throw this.#stopping;
+  }
+
   /** For SessionStream. */
   streamEnded(): void {
     this.#streams -= 1;

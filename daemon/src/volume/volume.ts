@@ -2,20 +2,12 @@
  * The core: one object owns one volume. Requests of all its clients enter through `submit`, the node's
  * answers through the link's events, and nothing else changes its state.
  *
- * The pipeline of a request, in order, is `submit`: check → admit → log → send; and back in
- * `#completed`: take → account for durability → answer. Limits on the way are told to the clients by
- * `hasRoom`, so that they stop reading their sockets.
- *
- * The four invariants, in README.md of this room, are what the order of these lines is for.
+ * Here are the door, the states and the time limits; the way of the requests behind the door, with the
+ * invariants of README.md, is job-pipeline.ts. Limits on the way are told to the clients by `hasRoom`, so
+ * that they stop reading their sockets.
  */
 import { BlockError } from '../block/block-error.js';
-import {
-  changesContent,
-  failed,
-  flushRequest,
-  type BlockRequest,
-  type BlockResult,
-} from '../block/block-request.js';
+import { failed, type BlockRequest } from '../block/block-request.js';
 import type { BlockCompletion, PacedBlockDevice } from '../block/block-device.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { checkRequest } from '../block/request-check.js';
@@ -23,11 +15,10 @@ import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import type { StorageSession } from '../transport/storage-client.js';
-import { InFlightTable, Job, type InFlightLimits } from './in-flight.js';
+import type { InFlightLimits } from './in-flight.js';
+import { JobPipeline } from './job-pipeline.js';
 import type { ReplayLog } from './replay-log.js';
-import { durableBelow, sequencesToSend } from './resend-plan.js';
-import { SendWindow } from './send-window.js';
-import { countAnswer, newCounters, type VolumeCounters } from './volume-counters.js';
+import { countAnswer, type VolumeCounters } from './volume-counters.js';
 import { UNKNOWN_FACTS, toDeviceFacts } from './volume-facts.js';
 import { VolumeLink, type LinkOptions } from './volume-link.js';
 import { moveTo, type VolumeState } from './volume-state.js';
@@ -47,41 +38,46 @@ export interface VolumeOptions {
 }
 
 export class Volume implements PacedBlockDevice {
-  readonly counters: VolumeCounters = newCounters();
   readonly #link: VolumeLink;
-  readonly #inFlight: InFlightTable;
-  readonly #log: ReplayLog;
-  readonly #window = new SendWindow();
+  readonly #pipeline: JobPipeline;
   #state: VolumeState = { name: 'connecting', detail: '' };
   /** Whether clients may submit. */
   #intake: 'open' | 'draining' = 'open';
   #facts = UNKNOWN_FACTS;
-  #session: StorageSession | undefined;
-  /** Of the node's run that took the writes in the log; undefined: of an unknown run, before the first session. */
-  #writeVerifier: bigint | undefined;
-  #nextSequence: number;
-  #backgroundFlush: Job | undefined;
-  #turnEnds = false;
   #cancelHold: (() => void) | undefined;
   readonly #roomWaiters = new Waiters();
   readonly #idleWaiters = new Waiters();
 
   constructor(readonly options: VolumeOptions) {
-    this.#inFlight = new InFlightTable(options.limits);
-    this.#log = options.replayLog;
-    this.#nextSequence = this.#log.lastSequence + 1;
+    const { replayLog } = options;
+    this.#pipeline = new JobPipeline({
+      ...options,
+      onLoss: (detail) => {
+        this.#fence(detail);
+      },
+      onUnasked: (sequence) => {
+        const sentence = `the node answered request ${sequence}, which was not asked`;
+        this.#link.restart(new StorageError('internal', sentence));
+      },
+      onProgress: () => {
+        this.#wakeWaiters();
+      },
+    });
     this.#link = new VolumeLink(options.link, {
       leased: (generation) => {
-        this.#log.store.setGeneration(generation);
+        replayLog.store.setGeneration(generation);
       },
       up: (session, facts) => {
         this.#up(session, facts);
       },
       completed: (sequence, result) => {
-        this.#completed(sequence, result);
+        this.#pipeline.completed(sequence, result);
       },
       verifierSeen: (writeVerifier) => {
-        this.#verifierSeen(writeVerifier);
+        // Another run of the node than the session began with: what it had not flushed may be gone.
+        if (writeVerifier === this.#pipeline.writeVerifier) return;
+        const sentence = 'the node lost its unflushed writes; sending them again';
+        this.#link.restart(new StorageError('unavailable', sentence));
       },
       down: (reason) => {
         this.#down(reason);
@@ -112,17 +108,21 @@ export class Volume implements PacedBlockDevice {
     return this.#link.generation;
   }
 
+  get counters(): VolumeCounters {
+    return this.#pipeline.counters;
+  }
+
   get requestsInFlight(): number {
-    return this.#inFlight.count;
+    return this.#pipeline.requestsInFlight;
   }
 
   get bytesInFlight(): number {
-    return this.#inFlight.bytes;
+    return this.#pipeline.bytesInFlight;
   }
 
-  /** Payload bytes of answered or unanswered writes that no flush has covered. */
+  /** Payload bytes of writes that no flush has covered. */
   get unflushedBytes(): number {
-    return this.#log.bytes;
+    return this.options.replayLog.bytes;
   }
 
   /**
@@ -135,26 +135,18 @@ export class Volume implements PacedBlockDevice {
 
   submit<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
     const refusal = this.#refusal() ?? checkRequest(request, this.#facts);
-    if (refusal !== undefined) {
-      const result = failed(refusal);
-      countAnswer(this.counters, request, result);
-      complete(request, result);
+    if (refusal === undefined) {
+      this.#pipeline.submit(request, complete as BlockCompletion<BlockRequest>);
       return;
     }
-    const job = new Job(
-      this.#nextSequence++,
-      request,
-      complete as BlockCompletion<BlockRequest>,
-      'client',
-    );
-    this.#inFlight.add(job);
-    if (changesContent(request.kind)) this.#log.append(job.sequence, request);
-    this.#send(job);
+    const result = failed(refusal);
+    countAnswer(this.counters, request, result);
+    complete(request, result);
   }
 
   /** Also true while everything is refused: then nobody has to wait for an answer. */
   hasRoom(): boolean {
-    return (this.#inFlight.hasRoom() && this.#log.hasRoom()) || this.#refusal() !== undefined;
+    return this.#pipeline.hasRoom() || this.#refusal() !== undefined;
   }
 
   whenRoom(callback: () => void): void {
@@ -168,6 +160,7 @@ export class Volume implements PacedBlockDevice {
    *   flushed is then still in the replay log.
    */
   async drain(deadlineMs: number): Promise<void> {
+    const { replayLog } = this.options;
     this.#intake = 'draining';
     const expired = { now: false };
     const cancel = this.options.clock.setTimer(deadlineMs, () => {
@@ -176,31 +169,27 @@ export class Volume implements PacedBlockDevice {
     });
     try {
       await this.#untilIdle(expired);
-      if (this.#log.count > 0 && this.#state.name !== 'fenced') {
-        this.#flushInBackground();
+      if (replayLog.count > 0 && this.#state.name !== 'fenced') {
+        this.#pipeline.flushInBackground();
         await this.#untilIdle(expired);
       }
     } finally {
       cancel();
     }
-    if (this.#log.count === 0) return;
+    if (replayLog.count === 0) return;
+    const { volumeName } = this.options.link;
     const detail =
       'detail' in this.#state && this.#state.detail !== '' ? `: ${this.#state.detail}` : '';
     throw new StorageError(
       'unavailable',
-      `volume ${this.options.link.volumeName} could not be flushed within ${deadlineMs} ms${detail}; ` +
-        `${this.#log.bytes} bytes of answered writes wait in the replay log`,
+      `volume ${volumeName} could not be flushed within ${deadlineMs} ms${detail}; ` +
+        `${replayLog.bytes} bytes of answered writes wait in the replay log`,
     );
   }
 
   /** Takes requests again after a drain that failed. */
   resume(): void {
     this.#intake = 'open';
-  }
-
-  /** Tries to reach the node now instead of at the next scheduled try. */
-  retryNow(): void {
-    this.#link.retryNow();
   }
 
   /** Gives up the lease, after `close`. @throws StorageError */
@@ -214,7 +203,7 @@ export class Volume implements PacedBlockDevice {
     this.#link.stop();
     this.#cancelHold?.();
     this.#moveTo({ name: 'closed' });
-    this.#failAll(new BlockError('ESHUTDOWN', 'the volume was closed'));
+    this.#pipeline.failAll(new BlockError('ESHUTDOWN', 'the volume was closed'), 'keep');
     return Promise.resolve();
   }
 
@@ -223,9 +212,8 @@ export class Volume implements PacedBlockDevice {
     switch (this.#state.name) {
       case 'active':
       case 'holding':
-        return this.#intake === 'open'
-          ? undefined
-          : new BlockError('ESHUTDOWN', 'the volume is being detached');
+        if (this.#intake === 'open') return undefined;
+        return new BlockError('ESHUTDOWN', 'the volume is being detached');
       case 'connecting':
       case 'failing':
       case 'fenced':
@@ -235,140 +223,17 @@ export class Volume implements PacedBlockDevice {
     }
   }
 
-  #send(job: Job): void {
-    // Without a session nothing is queued: the next one begins with everything that is in flight.
-    if (this.#session !== undefined) {
-      if (this.#window.admits(job)) this.#session.send(job.sequence, job.request);
-      else this.#window.queue(job.sequence);
-    }
-    if (this.#turnEnds) return;
-    this.#turnEnds = true;
-    this.options.defer(this.#endTurn);
-  }
-
-  /** Once per turn of the event loop in which something was sent; after the session has sent its frame. */
-  readonly #endTurn = (): void => {
-    this.#turnEnds = false;
-    this.#commitLog();
-    this.#flushIfWanted();
-  };
-
-  #commitLog(): void {
-    try {
-      this.#log.commit();
-    } catch (error) {
-      this.#fence(
-        `the replay log cannot be written: ${BlockError.from(error).reason}; free space in the runtime directory, then detach and attach again`,
-      );
-    }
-  }
-
-  #flushIfWanted(): void {
-    if (this.#session !== undefined && this.#log.wantsFlush()) this.#flushInBackground();
-  }
-
-  #flushInBackground(): void {
-    if (this.#backgroundFlush !== undefined) return;
-    const job = new Job(this.#nextSequence++, flushRequest(), () => undefined, 'background-flush');
-    this.#backgroundFlush = job;
-    this.#inFlight.add(job);
-    this.#send(job);
-  }
-
-  /** Sends what waits, as far as the node's window goes; replays are read back only here. */
-  #pump(): void {
-    while (this.#session !== undefined) {
-      const sequence = this.#window.next();
-      if (sequence === undefined) return;
-      const job = this.#inFlight.get(sequence) ?? this.#replayJob(sequence);
-      if (job === undefined) {
-        this.#window.skip();
-      } else {
-        if (!this.#window.admitsNext(job)) return;
-        this.#session.send(sequence, job.request);
-      }
-    }
-  }
-
-  #replayJob(sequence: number): Job | undefined {
-    const request = this.#log.load(sequence);
-    if (request === undefined) return undefined;
-    const job = new Job(sequence, request, () => undefined, 'replay');
-    this.#inFlight.add(job);
-    this.counters.requestsReplayed += 1;
-    return job;
-  }
-
-  #completed(sequence: number, result: BlockResult): void {
-    const job = this.#inFlight.take(sequence);
-    if (job === undefined) {
-      this.#link.restart(
-        new StorageError('internal', `the node answered request ${sequence}, which was not asked`),
-      );
-      return;
-    }
-    this.#window.release(job);
-    if (result.error === undefined) {
-      if (job.request.kind === 'flush')
-        this.#log.dropBelow(durableBelow(sequence, this.#inFlight.values()));
-    } else if (job.origin === 'client') {
-      if (changesContent(job.request.kind)) this.#log.remove(sequence);
-    } else {
-      this.#fence(`${this.#lossDetail(job)}: ${result.error.reason}`);
-    }
-    if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
-    if (job.origin === 'client') this.#answer(job, result);
-    this.#pump();
-    this.#flushIfWanted();
-    this.#wakeWaiters();
-  }
-
-  #answer(job: Job, result: BlockResult): void {
-    // Invariant 2: in the log before it is answered. Nothing to do unless the answer came in the same turn.
-    this.#commitLog();
-    countAnswer(this.counters, job.request, result);
-    job.complete(job.request, result);
-  }
-
-  #lossDetail(job: Job): string {
-    return job.origin === 'replay'
-      ? `an answered ${job.request.kind} at byte ${job.request.offsetBytes} could not be sent again after the node lost it`
-      : 'the node could not make answered writes durable';
-  }
-
-  #up(session: StorageSession, facts: OpenedFrame): void {
-    const lost = this.#writeVerifier !== facts.writeVerifier;
-    this.#writeVerifier = facts.writeVerifier;
-    this.#session = session;
-    this.#facts = toDeviceFacts(facts, this.options.link.readOnly);
+  #up(session: StorageSession, opened: OpenedFrame): void {
+    this.#facts = toDeviceFacts(opened, this.options.link.readOnly);
     this.#cancelHold?.();
     this.#cancelHold = undefined;
-    this.#window.open(
-      facts.requestsInFlightMax,
-      facts.bytesInFlightMax,
-      sequencesToSend(this.#inFlight.values(), this.#log, lost),
-    );
     this.#moveTo({ name: 'active' });
-    this.#pump();
-    this.#flushIfWanted();
+    this.#pipeline.begin(session, opened);
     this.#wakeWaiters();
-  }
-
-  /** Another run of the node than the session was opened with: what it has not flushed may be gone. */
-  #verifierSeen(writeVerifier: bigint): void {
-    if (writeVerifier === this.#writeVerifier) return;
-    this.#link.restart(
-      new StorageError('unavailable', 'the node lost its unflushed writes; sending them again'),
-    );
   }
 
   #down(reason: StorageError): void {
-    if (this.#session !== undefined) this.counters.reconnects += 1;
-    this.#session = undefined;
-    this.#window.shut();
-    for (const job of [...this.#inFlight.values()]) {
-      if (job.origin === 'replay') this.#inFlight.take(job.sequence);
-    }
+    this.#pipeline.suspend();
     const name = this.#state.name === 'active' ? 'holding' : this.#state.name;
     if (name === 'connecting' || name === 'holding' || name === 'failing') {
       this.#moveTo({ name, detail: reason.message });
@@ -377,43 +242,26 @@ export class Volume implements PacedBlockDevice {
   }
 
   #startHold(): void {
-    if (this.#cancelHold !== undefined || this.options.ioHoldTimeoutMs === Infinity) return;
-    this.#cancelHold = this.options.clock.setTimer(this.options.ioHoldTimeoutMs, () => {
+    const { clock, ioHoldTimeoutMs } = this.options;
+    if (this.#cancelHold !== undefined || ioHoldTimeoutMs === Infinity) return;
+    this.#cancelHold = clock.setTimer(ioHoldTimeoutMs, () => {
       if (this.#state.name !== 'holding') return;
-      const detail = `${this.#state.detail}; away for more than ${this.options.ioHoldTimeoutMs} ms (io_hold_timeout)`;
+      const detail = `${this.#state.detail}; away for more than ${ioHoldTimeoutMs} ms (io_hold_timeout)`;
       this.#moveTo({ name: 'failing', detail });
-      this.#failAll(new BlockError('EIO', detail));
+      this.#pipeline.failAll(new BlockError('EIO', detail), 'forget');
     });
   }
 
   #fence(detail: string): void {
     if (this.#state.name === 'fenced' || this.#state.name === 'closed') return;
     this.#link.stop();
-    this.#session = undefined;
     this.#cancelHold?.();
     this.#moveTo({ name: 'fenced', detail });
-    this.#failAll(new BlockError('EIO', detail));
-  }
-
-  /** Answers everything in flight with an error; clients then know that they have no promise. */
-  #failAll(error: BlockError): void {
-    this.#window.shut();
-    const jobs = [...this.#inFlight.values()].sort((left, right) => left.sequence - right.sequence);
-    for (const job of jobs) {
-      this.#inFlight.take(job.sequence);
-      if (job.origin !== 'client') continue;
-      if (changesContent(job.request.kind) && this.#state.name === 'failing')
-        this.#log.remove(job.sequence);
-      const result = failed(error);
-      countAnswer(this.counters, job.request, result);
-      job.complete(job.request, result);
-    }
-    this.#backgroundFlush = undefined;
-    this.#wakeWaiters();
+    this.#pipeline.failAll(new BlockError('EIO', detail), 'keep');
   }
 
   async #untilIdle(expired: { readonly now: boolean }): Promise<void> {
-    while (this.#inFlight.count > 0 && !expired.now) {
+    while (this.requestsInFlight > 0 && !expired.now) {
       await new Promise<void>((resolve) => {
         this.#idleWaiters.add(resolve);
       });
@@ -422,7 +270,7 @@ export class Volume implements PacedBlockDevice {
 
   #wakeWaiters(): void {
     if (this.#roomWaiters.count > 0 && this.hasRoom()) this.#roomWaiters.wake();
-    if (this.#inFlight.count === 0) this.#idleWaiters.wake();
+    if (this.requestsInFlight === 0) this.#idleWaiters.wake();
   }
 
   #moveTo(state: VolumeState): void {

@@ -1,0 +1,226 @@
+/**
+ * The way of a volume's requests: admitted, logged, sent, answered; and, after a reconnect, sent again.
+ * It knows what is in flight, what is logged and which session there is, and nothing of why: states
+ * and time limits are volume.ts's.
+ */
+import { BlockError } from '../block/block-error.js';
+import {
+  changesContent,
+  failed,
+  flushRequest,
+  type BlockRequest,
+  type BlockResult,
+} from '../block/block-request.js';
+import type { BlockCompletion } from '../block/block-device.js';
+import type { StorageSession } from '../transport/storage-client.js';
+import { InFlightTable, Job, type InFlightLimits } from './in-flight.js';
+import type { ReplayLog } from './replay-log.js';
+import { durableBelow, sequencesToSend } from './resend-plan.js';
+import { SendWindow } from './send-window.js';
+import { countAnswer, newCounters, type VolumeCounters } from './volume-counters.js';
+
+export interface PipelineOptions {
+  readonly limits: InFlightLimits;
+  readonly replayLog: ReplayLog;
+  /** Runs a callback at the end of the current turn of the event loop. */
+  readonly defer: (callback: () => void) => void;
+  /** An answered write is lost, or cannot be kept: nothing may go on. */
+  readonly onLoss: (detail: string) => void;
+  /** The node answered something that it was not asked. */
+  readonly onUnasked: (sequence: number) => void;
+  /** Something was answered: there may be room, or nothing left. */
+  readonly onProgress: () => void;
+}
+
+/** What a session said when it opened. */
+export interface SessionTerms {
+  readonly requestsInFlightMax: number;
+  readonly bytesInFlightMax: number;
+  readonly writeVerifier: bigint;
+}
+
+export class JobPipeline {
+  readonly counters: VolumeCounters = newCounters();
+  readonly #inFlight: InFlightTable;
+  readonly #log: ReplayLog;
+  readonly #window = new SendWindow();
+  #session: StorageSession | undefined;
+  /** Of the node's run that took the writes in the log; undefined: of an unknown run, before the first session. */
+  #writeVerifier: bigint | undefined;
+  #nextSequence: number;
+  #backgroundFlush: Job | undefined;
+  #turnEnds = false;
+
+  constructor(readonly options: PipelineOptions) {
+    this.#inFlight = new InFlightTable(options.limits);
+    this.#log = options.replayLog;
+    this.#nextSequence = this.#log.lastSequence + 1;
+  }
+
+  get requestsInFlight(): number {
+    return this.#inFlight.count;
+  }
+
+  get bytesInFlight(): number {
+    return this.#inFlight.bytes;
+  }
+
+  get writeVerifier(): bigint | undefined {
+    return this.#writeVerifier;
+  }
+
+  hasRoom(): boolean {
+    return this.#inFlight.hasRoom() && this.#log.hasRoom();
+  }
+
+  /** The request has been checked. Without a session it waits for the next one. */
+  submit(request: BlockRequest, complete: BlockCompletion<BlockRequest>): void {
+    const job = new Job(this.#nextSequence++, request, complete, 'client');
+    this.#inFlight.add(job);
+    if (changesContent(request.kind)) this.#log.append(job.sequence, request);
+    this.#send(job);
+  }
+
+  /** Makes the log empty, as far as the node can. One at a time. */
+  flushInBackground(): void {
+    if (this.#backgroundFlush !== undefined) return;
+    const job = new Job(this.#nextSequence++, flushRequest(), () => undefined, 'background-flush');
+    this.#backgroundFlush = job;
+    this.#inFlight.add(job);
+    this.#send(job);
+  }
+
+  /** A session has opened: first goes what has to be sent again. */
+  begin(session: StorageSession, terms: SessionTerms): void {
+    const nodeLostWrites = this.#writeVerifier !== terms.writeVerifier;
+    this.#writeVerifier = terms.writeVerifier;
+    this.#session = session;
+    const sequences = sequencesToSend(this.#inFlight.values(), this.#log, nodeLostWrites);
+    this.#window.open(terms.requestsInFlightMax, terms.bytesInFlightMax, sequences);
+    this.#pump();
+    this.#flushIfWanted();
+  }
+
+  /** The session is gone. Requests stay; replays are made anew from the log when the next one opens. */
+  suspend(): void {
+    if (this.#session !== undefined) this.counters.reconnects += 1;
+    this.#session = undefined;
+    this.#window.shut();
+    for (const job of [...this.#inFlight.values()]) {
+      if (job.origin === 'replay') this.#inFlight.take(job.sequence);
+    }
+  }
+
+  /** The node answered. */
+  completed(sequence: number, result: BlockResult): void {
+    const job = this.#inFlight.take(sequence);
+    if (job === undefined) {
+      this.options.onUnasked(sequence);
+      return;
+    }
+    this.#window.release(job);
+    if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
+    if (result.error === undefined) {
+      if (job.request.kind === 'flush') {
+        this.#log.dropBelow(durableBelow(sequence, this.#inFlight.values()));
+      }
+    } else if (job.origin !== 'client') {
+      this.options.onLoss(`${lossDetail(job)}: ${result.error.reason}`);
+    } else if (changesContent(job.request.kind)) {
+      this.#log.remove(sequence);
+    }
+    if (job.origin === 'client') this.#answer(job, result);
+    this.#pump();
+    this.#flushIfWanted();
+    this.options.onProgress();
+  }
+
+  /**
+   * Answers everything in flight with the error; clients then know that they have no promise. What of it
+   * is logged is forgotten, unless the log is to be kept as it is for a later run.
+   */
+  failAll(error: BlockError, log: 'forget' | 'keep'): void {
+    this.#session = undefined;
+    this.#window.shut();
+    this.#backgroundFlush = undefined;
+    const jobs = [...this.#inFlight.values()].sort((left, right) => left.sequence - right.sequence);
+    for (const job of jobs) {
+      this.#inFlight.take(job.sequence);
+      if (job.origin !== 'client') continue;
+      if (log === 'forget' && changesContent(job.request.kind)) this.#log.remove(job.sequence);
+      const result = failed(error);
+      countAnswer(this.counters, job.request, result);
+      job.complete(job.request, result);
+    }
+    this.options.onProgress();
+  }
+
+  #answer(job: Job, result: BlockResult): void {
+    // In the log before it is answered. Nothing to do unless the answer came in the turn of the request.
+    this.#commitLog();
+    countAnswer(this.counters, job.request, result);
+    job.complete(job.request, result);
+  }
+
+  #send(job: Job): void {
+    if (this.#session !== undefined) {
+      if (this.#window.admits(job)) this.#session.send(job.sequence, job.request);
+      else this.#window.queue(job.sequence);
+    }
+    if (this.#turnEnds) return;
+    this.#turnEnds = true;
+    this.options.defer(this.#endTurn);
+  }
+
+  /** Once per turn of the event loop in which something was sent; after the session has sent its frame. */
+  readonly #endTurn = (): void => {
+    this.#turnEnds = false;
+    this.#commitLog();
+    this.#flushIfWanted();
+  };
+
+  #commitLog(): void {
+    try {
+      this.#log.commit();
+    } catch (error) {
+      const { reason } = BlockError.from(error);
+      this.options.onLoss(
+        `the replay log cannot be written: ${reason}; free space in the runtime directory, then detach and attach again`,
+      );
+    }
+  }
+
+  #flushIfWanted(): void {
+    if (this.#session !== undefined && this.#log.wantsFlush()) this.flushInBackground();
+  }
+
+  /** Sends what waits, as far as the node's window goes; replays are read back only here. */
+  #pump(): void {
+    while (this.#session !== undefined) {
+      const sequence = this.#window.next();
+      if (sequence === undefined) return;
+      const job = this.#inFlight.get(sequence) ?? this.#replayJob(sequence);
+      if (job === undefined) {
+        this.#window.skip();
+      } else {
+        if (!this.#window.admitsNext(job)) return;
+        this.#session.send(sequence, job.request);
+      }
+    }
+  }
+
+  #replayJob(sequence: number): Job | undefined {
+    const request = this.#log.load(sequence);
+    if (request === undefined) return undefined;
+    const job = new Job(sequence, request, () => undefined, 'replay');
+    this.#inFlight.add(job);
+    this.counters.requestsReplayed += 1;
+    return job;
+  }
+}
+
+function lossDetail({ origin, request }: Job): string {
+  return origin === 'replay'
+    ? `an answered ${request.kind} at byte ${request.offsetBytes} could not be sent again after the node lost it`
+    : 'the node could not make answered writes durable';
+}
