@@ -41,7 +41,7 @@ ensure_node_packages() {
     flock 9
     cd "$root" || exit
     if [ ! -e "$record" ] || [ package-lock.json -nt "$record" ]; then
-      npm ci --include=dev --no-audit --no-fund --loglevel=error
+      npm ci --include=dev --no-audit --no-fund --no-update-notifier --loglevel=error
     fi
   ) 9>"$root/tmp/install.lock"
 }

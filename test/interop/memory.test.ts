@@ -30,7 +30,7 @@ const SMALL_LIMITS: StackSettings = {
  * More than the limits: what received chunks, HTTP/2 buffers and a heap that is not collected yet add.
  * The traffic of these tests is ten times and more above it.
  */
-const OVERHEAD_BYTES = 160 * MIB;
+const OVERHEAD_BYTES = 128 * MIB;
 
 const SIZE_BYTES = 64 * MIB;
 

@@ -8,7 +8,7 @@
  *     device.completeNext()                   the oldest of them completes
  */
 import assert from 'node:assert/strict';
-import { BlockError } from '#daemon/block/block-error.js';
+import type { BlockError } from '#daemon/block/block-error.js';
 import {
   DONE,
   failed,

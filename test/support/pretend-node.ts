@@ -6,7 +6,7 @@
  *     node.answer(2)           answers the next two
  *     node.crash()             loses what was not flushed, ends the session, gets a new write verifier
  */
-import { BlockError } from '#daemon/block/block-error.js';
+import type { BlockError } from '#daemon/block/block-error.js';
 import { DONE, failed, type BlockRequest, type BlockResult } from '#daemon/block/block-request.js';
 import type {
   LeaseMessage,

@@ -5,7 +5,7 @@
  */
 import { readFileSync } from 'node:fs';
 import { TomlError, parse } from 'smol-toml';
-import { nearNamesHint } from '../runtime/near-names.js';
+import { nearNames, nearNamesHint } from '../runtime/near-names.js';
 import { ConfigError } from './config-error.js';
 import type { Setting, Settings, Values } from './setting.js';
 
@@ -94,9 +94,16 @@ export function unknownVariables(
   known: readonly Settings[],
 ): string[] {
   const variables = known.flatMap((settings) => Object.keys(settings).map(variableOf));
-  return Object.keys(environment)
-    .filter((name) => name.startsWith(VARIABLE_PREFIX) && !variables.includes(name))
-    .map((name) => `${name} is no setting${nearNamesHint(name, variables)}`);
+  const unknown = Object.keys(environment).filter(
+    (name) => name.startsWith(VARIABLE_PREFIX) && !variables.includes(name),
+  );
+  // The prefix that all have would make every name look near.
+  const names = variables.map((name) => name.slice(VARIABLE_PREFIX.length));
+  return unknown.map((name) => {
+    const near = nearNames(name.slice(VARIABLE_PREFIX.length), names);
+    const hint = near.map((one) => VARIABLE_PREFIX + one).join(' or ');
+    return `the environment variable ${name} is no setting${hint === '' ? '' : `; did you mean ${hint}?`}`;
+  });
 }
 
 /** @returns what is wrong with the value, or undefined after it was taken */
@@ -127,9 +134,7 @@ function readFile(
   try {
     tables = parse(readFileSync(file, 'utf8'));
   } catch (error) {
-    const reason =
-      error instanceof TomlError ? (error.message.split('\n')[0] ?? '') : (error as Error).message;
-    problems.push(`${file} cannot be read: ${reason}`);
+    problems.push(`${file} cannot be read: ${whyUnreadable(error)}`);
     return;
   }
   flatten(tables, '', (key, value) => {
@@ -141,6 +146,13 @@ function readFile(
       `${key} (${file}): there is no such setting${nearNamesHint(key, Object.keys(settings))}`,
     );
   });
+}
+
+function whyUnreadable(error: unknown): string {
+  const sentence = (error as Error).message.split('\n')[0] ?? '';
+  return error instanceof TomlError
+    ? `line ${error.line}, column ${error.column}: ${sentence}`
+    : sentence;
 }
 
 /** Tables become dotted keys. */

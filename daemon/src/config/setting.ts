@@ -44,7 +44,7 @@ function reading<Value>(form: string, read: (text: string) => Value | undefined)
     if (value !== undefined) return value;
     context.addIssue({ code: 'custom', message: notOfForm(given, form) });
     return z.NEVER;
-  }) as unknown as z.ZodType<Value>;
+  });
 }
 
 function attempt<Value>(read: () => Value | undefined): Value | undefined {
@@ -119,7 +119,7 @@ export function flag(fallback: boolean, reason: string): Setting<boolean> {
     { error: (issue) => notOfForm(issue.input, form) },
   );
   return {
-    schema: schema as unknown as z.ZodType<boolean>,
+    schema,
     form,
     fallback,
     reason,
@@ -140,7 +140,11 @@ export function choice<Choice extends string>(
 /** host:port or unix:/path. */
 export function address(fallback: string, reason: string): Setting<string> {
   const form = 'host:port or unix:/path';
-  const schema = reading(form, (text) => (addressProblem(text) === undefined ? text : undefined));
+  const text = z.string({ error: (issue) => notOfForm(issue.input, form) });
+  const schema = text.superRefine((given, context) => {
+    const problem = addressProblem(given);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+  });
   return { schema, form, fallback, reason, toToml: quoted };
 }
 

@@ -19,7 +19,7 @@ import {
   type NbdRequest,
   type NegotiatedSession,
 } from 'nbd-server-helpers';
-import { BlockError } from '../block/block-error.js';
+import type { BlockError } from '../block/block-error.js';
 import type { BlockResult } from '../block/block-request.js';
 import type { PacedBlockDevice } from '../block/block-device.js';
 import { NBD_ERRNO } from './nbd-errno.js';

@@ -108,9 +108,9 @@ function inOurLayout(type: protobuf.Type, bytes: Buffer): Buffer {
 }
 
 /** A message inside a batch, as protobufjs sees it. */
-export function decodePlain<Message>(type: protobuf.Type, bytes: Buffer): Message {
+export function decodePlain(type: protobuf.Type, bytes: Buffer): protobuf.Message {
   try {
-    return type.decode(bytes) as unknown as Message;
+    return type.decode(bytes);
   } catch (error) {
     throw new StorageError('invalid', `a frame holds a broken ${type.name}`, { cause: error });
   }

@@ -95,6 +95,17 @@ export function decodeReplyBatch(frame: Buffer, start: number, end: number): Rep
   };
 }
 
+/** Messages of storage.proto, as protobufjs gives them. */
+interface ErrorText {
+  readonly index: number;
+  readonly text: string;
+}
+interface Extents {
+  readonly index: number;
+  readonly length: readonly { toNumber(): number }[];
+  readonly state: readonly number[];
+}
+
 /** What few batches hold. */
 interface RareFields {
   /** By index into the columns. */
@@ -117,7 +128,7 @@ function readRare(bytes: Buffer, fields: readonly TaggedSpan[], count: number): 
     }
     const content = bytes.subarray(field.start, field.start + field.bytes);
     if (field.tag === TAG.reply.errorText) {
-      const { index, text } = decodePlain<{ index: number; text: string }>(ERROR_TEXT, content);
+      const { index, text } = decodePlain(ERROR_TEXT, content) as unknown as ErrorText;
       texts.set(index, text);
     } else {
       const { index, runs } = readExtents(content);
@@ -130,11 +141,7 @@ function readRare(bytes: Buffer, fields: readonly TaggedSpan[], count: number): 
 }
 
 function readExtents(content: Buffer): { index: number; runs: Extent[] } {
-  const { index, length, state } = decodePlain<{
-    index: number;
-    length: { toNumber(): number }[];
-    state: number[];
-  }>(EXTENTS, content);
+  const { index, length, state } = decodePlain(EXTENTS, content) as unknown as Extents;
   if (length.length === 0 || length.length !== state.length)
     invalid('a reply batch holds extents whose lengths and states differ in number');
   return { index, runs: length.map((one, at) => toExtent(one.toNumber(), state[at] ?? 0)) };

@@ -50,7 +50,8 @@ export function toServiceError(error: unknown): { code: status; details: string 
 
 /** A code that gRPC does not define is a bug of the other side. */
 export function kindOfStatus(code: number): StorageErrorKind {
-  return Object.hasOwn(KIND_OF_STATUS, code) ? KIND_OF_STATUS[code as status] : 'internal';
+  const kinds: Readonly<Record<number, StorageErrorKind | undefined>> = KIND_OF_STATUS;
+  return kinds[code] ?? 'internal';
 }
 
 const ERRNO_OF_NUMBER = new Map<number, BlockErrno>(

@@ -28,12 +28,11 @@ export class FlushOrder<Flush> {
   changeEnded(section: number): readonly Flush[] {
     const index = section - this.#firstSection;
     this.#running[index] = (this.#running[index] ?? 0) - 1;
-    if (this.#waiting.length === 0 || this.#running[0] !== 0) return NONE;
+    if (this.#waiting.length === 0 || index > 0) return NONE;
     const ready: Flush[] = [];
-    while (this.#running[0] === 0) {
-      const flush = this.#waiting.shift();
-      if (flush === undefined) break;
-      ready.push(flush);
+    // The section after the last waiting flush has nobody to set free.
+    while (this.#waiting.length > 0 && this.#running.at(0) === 0) {
+      ready.push(...this.#waiting.splice(0, 1));
       this.#running.shift();
       this.#firstSection += 1;
     }

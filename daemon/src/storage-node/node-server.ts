@@ -14,7 +14,8 @@ import { STORAGE_SERVICE, withReadableRefusals } from '../rpc/service-definition
 import { addStandardServices, type SetHealth } from '../rpc/standard-services.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { BackendVolume } from './backend/backend.js';
-import { StorageService, type StorageServiceOptions } from './storage-service.js';
+import type { StorageServiceOptions } from './service-options.js';
+import { StorageService } from './storage-service.js';
 import { newWriteVerifier } from './write-verifiers.js';
 
 export interface NodeOptions extends Omit<StorageServiceOptions, 'writeVerifier'> {

@@ -9,8 +9,8 @@ import type { ClientFrame, NodeFrame, OpenFrame, OpenedFrame } from '../rpc/stor
 import { checkAttachmentId } from './attachment-id.js';
 import type { BackendVolume } from './backend/backend.js';
 import { NodeSession } from './node-session.js';
+import type { SessionHost } from './session-host.js';
 import type { TableSession } from './session-table.js';
-import type { StorageService } from './storage-service.js';
 import { UnsentReplies } from './unsent-replies.js';
 
 /** The part of grpc.ServerDuplexStream that is used. A frame that cannot be decoded arrives as the error. */
@@ -40,13 +40,13 @@ export class SessionStream implements TableSession {
 
   constructor(
     readonly call: SessionCall,
-    readonly service: StorageService,
+    readonly host: SessionHost,
   ) {
     this.#replies = new UnsentReplies(call);
     this.#gone = new Promise((resolve) => {
       this.#resolveGone = resolve;
     });
-    this.#cancelTimeout = service.options.clock.setTimer(OPEN_TIMEOUT_MS, () => {
+    this.#cancelTimeout = host.options.clock.setTimer(OPEN_TIMEOUT_MS, () => {
       this.end(new StorageError('invalid', `no open frame came within ${OPEN_TIMEOUT_MS} ms`));
     });
     call.on('data', (frame: ClientFrame | StorageError) => {
@@ -125,7 +125,7 @@ export class SessionStream implements TableSession {
     this.attachmentId = open.attachmentId;
     this.generation = open.generation;
     this.streamIndex = open.streamIndex;
-    this.#opening = this.service.turns
+    this.#opening = this.host.turns
       .run(open.volumeId, () => this.#openInTurn(open))
       .catch((error: unknown) => {
         this.end(toStorageError(error));
@@ -134,10 +134,10 @@ export class SessionStream implements TableSession {
 
   /** In the volume's turn: leases do not move and no other session of the volume opens meanwhile. */
   async #openInTurn(open: OpenFrame): Promise<void> {
-    const { leases, sessions, verifiers, options } = this.service;
+    const { leases, sessions, verifiers, options } = this.host;
     if (this.#isOver()) return;
-    this.service.requireSessionsAccepted();
-    const record = this.service.requireVolume(open.volumeId);
+    this.host.requireSessionsAccepted();
+    const record = this.host.requireVolume(open.volumeId);
     if (open.generation > 0) leases.requireCurrent(open);
     const before = sessions.predecessor(open);
     before?.end(
@@ -148,7 +148,7 @@ export class SessionStream implements TableSession {
     sessions.add(this);
     const device = await options.catalog.open(open.volumeId);
     this.#device = device;
-    const volume = await this.service.describe(record);
+    const volume = await this.host.describe(record);
     if (this.#isOver()) return;
     const writeVerifier = verifiers.ofDevice(open.volumeId, device);
     const session = this.#newSession(open, device, writeVerifier);
@@ -171,7 +171,7 @@ export class SessionStream implements TableSession {
   }
 
   #newSession(open: OpenFrame, device: BackendVolume, writeVerifier: bigint): NodeSession {
-    const { leases, verifiers, options } = this.service;
+    const { leases, verifiers, options } = this.host;
     const readOnly = open.generation === 0;
     return new NodeSession({
       device,
@@ -234,7 +234,7 @@ export class SessionStream implements TableSession {
   }
 
   async #leave(): Promise<void> {
-    const { catalog } = this.service.options;
+    const { catalog } = this.host.options;
     await this.#opening;
     await this.#session?.whenIdle();
     try {
@@ -242,15 +242,15 @@ export class SessionStream implements TableSession {
     } catch (error) {
       this.#log('release_failed', `volume ${this.volumeId} could not be closed: ${String(error)}`);
     }
-    this.service.sessions.remove(this);
-    if (this.generation > 0) this.service.leases.noteSeen(this.volumeId, this.attachmentId);
-    this.service.streamEnded();
+    this.host.sessions.remove(this);
+    if (this.generation > 0) this.host.leases.noteSeen(this.volumeId, this.attachmentId);
+    this.host.streamEnded();
     this.#resolveGone();
   }
 
   #log(event: string, message: string): void {
     const { volumeId, attachmentId, generation } = this;
-    this.service.options.log.info(
+    this.host.options.log.info(
       { event, volumeId, attachmentId, generation, peer: this.call.getPeer() },
       message,
     );

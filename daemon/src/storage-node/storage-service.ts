@@ -3,7 +3,6 @@
  * A session's stream is session-stream.ts.
  */
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
-import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { toServiceError } from '../rpc/status-code.js';
 import type {
@@ -18,41 +17,21 @@ import type {
   VolumeMessage,
 } from '../rpc/storage-messages.js';
 import { checkAttachmentId } from './attachment-id.js';
-import type { Catalog } from './catalog.js';
 import { LeaseTable } from './lease-table.js';
-import type { SessionLimits } from './node-session.js';
+import type { SessionHost } from './session-host.js';
 import { SessionStream, type SessionCall } from './session-stream.js';
+import type { StorageServiceOptions } from './service-options.js';
 import { SessionTable } from './session-table.js';
 import type { VolumeRecord } from './volume-record.js';
 import { unaryHandler, type UnaryHandler } from './unary-handler.js';
 import { VolumeTurns } from './volume-turns.js';
 import { WriteVerifiers } from './write-verifiers.js';
 
-export interface ServiceLog {
-  info(fields: object, message: string): void;
-  warn(fields: object, message: string): void;
-}
-
-export interface StorageServiceOptions {
-  readonly catalog: Catalog;
-  readonly clock: Clock;
-  /** Milliseconds since 1970. */
-  readonly wallClock: () => number;
-  readonly leaseTimeoutMs: number;
-  /** Name and version, for people. */
-  readonly software: string;
-  /** Chosen anew at every start of the node; never 0. */
-  readonly writeVerifier: bigint;
-  readonly sessionsMax: number;
-  readonly sessionLimits: SessionLimits;
-  readonly log: ServiceLog;
-}
-
 const DEFAULT_BLOCK_BYTES = 512;
 /** Longer descriptions are cut: they stand in sentences. */
 const DESCRIPTION_CHARS_MAX = 200;
 
-export class StorageService {
+export class StorageService implements SessionHost {
   readonly turns = new VolumeTurns();
   readonly sessions = new SessionTable();
   readonly leases: LeaseTable;
@@ -110,12 +89,10 @@ export class StorageService {
     this.#stopping = reason;
   }
 
-  /** For SessionStream, which may have waited. @throws StorageError 'unavailable' */
   requireSessionsAccepted(): void {
     if (this.#stopping !== undefined) throw this.#stopping;
   }
 
-  /** For SessionStream. */
   streamEnded(): void {
     this.#streams -= 1;
   }
@@ -206,7 +183,7 @@ export class StorageService {
     const { attachmentId, takeOver } = request;
     checkAttachmentId(attachmentId);
     // By code points, so that no character is cut in half.
-    const description = [...request.description].slice(0, DESCRIPTION_CHARS_MAX).join('');
+    const description = Array.from(request.description).slice(0, DESCRIPTION_CHARS_MAX).join('');
     const record = await this.leases.acquire({ ...request, description });
     const { name, generation } = record;
     log.info(

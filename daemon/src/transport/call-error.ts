@@ -5,6 +5,10 @@ import { status } from '@grpc/grpc-js';
 import { kindOfStatus } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 
+/** Compared with numbers that came from outside. */
+const DEADLINE_EXCEEDED: number = status.DEADLINE_EXCEEDED;
+const UNAVAILABLE: number = status.UNAVAILABLE;
+
 /** System errors in the words that people search for. */
 const REASONS: readonly (readonly [code: RegExp, words: string])[] = [
   [/ECONNREFUSED/, 'connection refused'],
@@ -35,14 +39,14 @@ export function explainCallError(
   }
   const text = typeof details === 'string' ? details : '';
   const reason = REASONS.find(([pattern]) => pattern.test(text))?.[1];
-  if (code === status.DEADLINE_EXCEEDED) {
+  if (code === DEADLINE_EXCEEDED) {
     return new StorageError(
       'unavailable',
       `the ${who} at ${address} did not answer in time; it may be overloaded, stopped or cut off`,
       { cause: error },
     );
   }
-  if (code === status.UNAVAILABLE && reason !== undefined) {
+  if (code === UNAVAILABLE && reason !== undefined) {
     return new StorageError(
       'unavailable',
       `no ${who} answers at ${address}: ${reason}; ${question}`,

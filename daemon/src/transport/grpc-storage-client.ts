@@ -7,7 +7,7 @@ import type { Clock } from '../runtime/clock.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
 import { clientCredentials } from '../rpc/credentials.js';
 import { STORAGE_SERVICE } from '../rpc/service-definition.js';
-import { StorageError } from '../rpc/storage-error.js';
+import type { StorageError } from '../rpc/storage-error.js';
 import type {
   AcquireLeaseRequestMessage,
   CreateVolumeReplyMessage,

@@ -1,3 +1,4 @@
+/** How system errors become errors that a guest can see. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BlockError } from '#daemon/block/block-error.js';

@@ -12,6 +12,7 @@ import {
 } from '#daemon/config/daemon-config.js';
 import { NODE_SETTINGS, readNodeConfig } from '#daemon/config/node-config.js';
 import { printConfig } from '#daemon/config/print-config.js';
+import { unknownVariables } from '#daemon/config/read-config.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const folder = temporaryFolder();
@@ -87,20 +88,35 @@ describe('readDaemonConfig', () => {
     [
       'a value below the range',
       'queue_depth = 0',
-      /^queue_depth \(.*\): must be a whole number from 1 to 16384/,
+      /^queue_depth \(.*toml\): 0 is not a whole number from 1 to 16384$/,
     ],
     ['a value above the range', 'queue_depth = 16385', /whole number from 1 to 16384/],
+    ['a list where a number belongs', 'queue_depth = [1]', /^queue_depth .*: \[1\] is not a whole/],
+    [
+      'a key that every object has',
+      'toString = 1',
+      /^toString \(.*toml\): there is no such setting$/,
+    ],
+    [
+      'a table without its setting',
+      'log = "debug"',
+      /^log \(.*\): there is no such setting; did you mean log\.level\?/,
+    ],
     ['a fraction', 'queue_depth = 1.5', /whole number/],
-    ['a time without its unit', 'rpc_timeout = 5', /"5" is not a time with its unit/],
+    [
+      'a time without its unit',
+      'rpc_timeout = 5',
+      /5 is not a time with its unit.*, from 100ms to 10min$/,
+    ],
     ['a size that is none', 'in_flight_bytes_max = "lots"', /"lots" is not a size/],
     ['an address without a port', 'node = "storage"', /storage is not an address; write host:port/],
-    ['a flag that is not one', 'insecure = "yes"', /must be true or false/],
+    ['a flag that is not one', 'insecure = "yes"', /"yes" is not true or false$/],
     [
       'a choice that there is not',
       '[log]\nlevel = "loud"',
       /"loud" is not one of trace, debug, info, warn, error/,
     ],
-    ['broken TOML', 'node = ', /cannot be read: /],
+    ['broken TOML', 'queue_depth = 3\nnode = ', /\.toml cannot be read: line 2, column 8: /],
     [
       'an address beyond this machine',
       'node = "10.0.0.1:7600"',
@@ -109,17 +125,38 @@ describe('readDaemonConfig', () => {
     [
       'an NBD address beyond this machine',
       '[nbd]\ntcp = ["0.0.0.0:10809"]',
-      /nbd.tcp: 0.0.0.0:10809 is reachable from other machines.*insecure = true/,
+      /nbd.tcp: 0.0.0.0:10809 can be reached from other machines.*insecure = true/,
+    ],
+    [
+      'a unix socket among TCP ports',
+      '[nbd]\ntcp = ["unix:/run/nbd.sock"]',
+      /^nbd\.tcp .*: "unix:\/run\/nbd\.sock" is not host:port$/,
+    ],
+    [
+      'a socket whose path the kernel would not take',
+      `[nbd]\nsocket = "/${'x'.repeat(107)}"`,
+      /^nbd\.socket .* is not a path of at most 107 bytes, which is what a unix socket can have$/,
+    ],
+    ['an empty path', 'state_directory = ""', /^state_directory .*: "" is not a path$/],
+    [
+      'one directory for two purposes',
+      'state_directory = "/srv/x"\nruntime_directory = "/srv/x"',
+      /^state_directory and runtime_directory are both \/srv\/x; they must differ/,
+    ],
+    [
+      'one socket for two protocols',
+      '[nbd]\nsocket = "/srv/x"\n[admin]\nsocket = "/srv/x"',
+      /^admin\.socket and nbd\.socket are both \/srv\/x; they must differ/,
     ],
     [
       'limits that do not nest',
       'rpc_timeout = "3min"',
-      /rpc_timeout \(180000 ms\) must be shorter than io_hold_timeout \(120000 ms\)/,
+      /rpc_timeout \(3min\) must be shorter than io_hold_timeout \(2min\): a call must be over/,
     ],
     [
       'a probe that comes too late',
       'probe_interval = "5s"',
-      /probe_interval \(5000 ms\) must be shorter than probe_timeout/,
+      /probe_interval \(5s\) must be shorter than probe_timeout/,
     ],
   ];
   for (const [what, toml, sentence] of refusals) {
@@ -130,6 +167,40 @@ describe('readDaemonConfig', () => {
 
   it('reports everything that is wrong at once', () => {
     assert.equal(problemsOf('queue_depth = 0\nrpc_timeout = 5\nnonsense = 1').length, 3);
+    const between = problemsOf('queue_depth = 0\nprobe_interval = "5s"\nnode = "10.0.0.1:1"');
+    assert.deepEqual(
+      between.map((sentence) => /^\w+/.exec(sentence)?.[0]),
+      ['queue_depth', 'probe_interval', 'node'],
+    );
+    const ports = problemsOf('[nbd]\ntcp = ["one", "127.0.0.1:2", "three"]');
+    assert.match(ports[0] ?? '', /"one" is not host:port; "three" is not host:port$/);
+  });
+
+  it('does not judge a setting by the default of one that cannot be used', () => {
+    // With the default of io_hold_timeout, two minutes, this rpc_timeout would be too long.
+    const problems = problemsOf('rpc_timeout = "3min"\nio_hold_timeout = "a day"');
+    assert.equal(problems.length, 1);
+    assert.match(problems[0] ?? '', /^io_hold_timeout /);
+  });
+
+  it('says where a wrong value was written', () => {
+    const environment = { BLKFERRY_QUEUE_DEPTH: 'many' };
+    assert.throws(
+      () => readDaemonConfig({ ...NOTHING, environment }),
+      /^ConfigError: queue_depth \(environment variable BLKFERRY_QUEUE_DEPTH\): "many" is not/,
+    );
+    assert.throws(
+      () => readDaemonConfig({ ...NOTHING, flags: { node: 'x' } }),
+      /^ConfigError: node \(the command line\): x is not an address/,
+    );
+  });
+
+  it('takes loopback for what does not need insecure, and insecure for the rest', () => {
+    for (const node of ['127.0.0.1:1', '127.1.2.3:1', 'localhost:1', '[::1]:1', 'unix:/x']) {
+      assert.equal(readDaemonConfig({ ...NOTHING, flags: { node } }).node, node);
+    }
+    const flags = { node: 'storage:7600', 'nbd.tcp': '0.0.0.0:10809', insecure: true };
+    assert.equal(readDaemonConfig({ ...NOTHING, flags }).node, 'storage:7600');
   });
 
   it('names a file that is not there', () => {
@@ -156,6 +227,20 @@ describe('readNodeConfig', () => {
   it('does not let a session be smaller than the longest request', () => {
     const environment = { BLKFERRY_SESSION_BYTES_MAX: '1MiB' };
     assert.throws(() => readNodeConfig({ ...NOTHING, environment }), /session_bytes_max/);
+  });
+});
+
+describe('unknownVariables', () => {
+  it('names what looks like a setting and is none, with the near one', () => {
+    const environment = {
+      BLKFERRY_IO_HOLD_TIMEOT: 'never',
+      BLKFERRY_LISTEN: 'x',
+      BLKFERRY_NODE: 'x',
+      PATH: '/bin',
+    };
+    assert.deepEqual(unknownVariables(environment, [DAEMON_SETTINGS, NODE_SETTINGS]), [
+      'the environment variable BLKFERRY_IO_HOLD_TIMEOT is no setting; did you mean BLKFERRY_IO_HOLD_TIMEOUT?',
+    ]);
   });
 });
 

@@ -69,7 +69,7 @@ describe('ReplyBuffer', () => {
     socket.write = ((data: Buffer) => {
       writes += 1;
       return write(data);
-    }) as typeof socket.write;
+    });
     const replies = new ReplyBuffer(socket);
     for (let index = 0; index < 64; index += 1) put(replies, index, 16);
     replies.flush();

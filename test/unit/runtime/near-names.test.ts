@@ -1,3 +1,4 @@
+/** Which names are near enough to be meant. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { nearNames, nearNamesHint } from '#daemon/runtime/near-names.js';

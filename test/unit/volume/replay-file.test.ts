@@ -60,8 +60,9 @@ describe('ReplayFile', () => {
       [3, 'write', 3],
     ]);
     const third = again.load(3);
-    assert.equal(third?.offsetBytes, 512);
-    assert.deepEqual(third?.payload, [Buffer.concat([Buffer.alloc(512, 3), Buffer.alloc(512, 4)])]);
+    assert.ok(third);
+    assert.equal(third.offsetBytes, 512);
+    assert.deepEqual(third.payload, [Buffer.concat([Buffer.alloc(512, 3), Buffer.alloc(512, 4)])]);
     assert.equal(again.lastSequence, 3);
   });
 

@@ -1,3 +1,4 @@
+/** How long the volume waits between two tries. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { retryWaitMs } from '#daemon/volume/retry-policy.js';

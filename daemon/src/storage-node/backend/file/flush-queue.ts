@@ -44,11 +44,12 @@ export class FlushQueue {
       this.#running = false;
       if (this.#waiting.length > 0) this.#run();
       for (const done of covered) done(this.#failure);
-      if (!this.#running) this.#wakeIdle();
+      this.#wakeIfIdle();
     });
   }
 
-  #wakeIdle(): void {
+  #wakeIfIdle(): void {
+    if (this.#running) return;
     const waiters = this.#idle;
     this.#idle = [];
     for (const wake of waiters) wake();

@@ -1,0 +1,25 @@
+/** What a node is made of and its limits: the settings of the whole room in one place. */
+import type { Clock } from '../runtime/clock.js';
+import type { Catalog } from './catalog.js';
+import type { SessionLimits } from './node-session.js';
+
+/** The part of a bunyan logger that is used. Every record has an `event`, in the past tense. */
+export interface ServiceLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
+export interface StorageServiceOptions {
+  readonly catalog: Catalog;
+  readonly clock: Clock;
+  /** Milliseconds since 1970. */
+  readonly wallClock: () => number;
+  readonly leaseTimeoutMs: number;
+  /** Name and version, for people. */
+  readonly software: string;
+  /** Chosen anew at every start of the node; never 0. */
+  readonly writeVerifier: bigint;
+  readonly sessionsMax: number;
+  readonly sessionLimits: SessionLimits;
+  readonly log: ServiceLog;
+}

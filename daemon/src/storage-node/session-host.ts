@@ -1,0 +1,23 @@
+/** What a session's stream needs of the node that serves it; StorageService is one. */
+import type { VolumeMessage } from '../rpc/storage-messages.js';
+import type { LeaseTable } from './lease-table.js';
+import type { StorageServiceOptions } from './service-options.js';
+import type { SessionTable } from './session-table.js';
+import type { VolumeRecord } from './volume-record.js';
+import type { VolumeTurns } from './volume-turns.js';
+import type { WriteVerifiers } from './write-verifiers.js';
+
+export interface SessionHost {
+  readonly options: Pick<StorageServiceOptions, 'catalog' | 'clock' | 'sessionLimits' | 'log'>;
+  readonly turns: VolumeTurns;
+  readonly leases: LeaseTable;
+  readonly sessions: SessionTable;
+  readonly verifiers: WriteVerifiers;
+  /** @throws StorageError 'unavailable' when the node has begun to stop */
+  requireSessionsAccepted(): void;
+  /** @throws StorageError 'not-found' */
+  requireVolume(volumeId: string): VolumeRecord;
+  describe(record: VolumeRecord): Promise<VolumeMessage>;
+  /** Called once for each stream, when nothing of it is left. */
+  streamEnded(): void;
+}
