@@ -120,6 +120,11 @@ export default defineConfig(
       '@typescript-eslint/no-shadow': 'error',
       // A number in a sentence reads as itself.
       '@typescript-eslint/restrict-template-expressions': ['error', { allowNumber: true }],
+      // It believes that a field keeps the value it was compared with while other methods run.
+      '@typescript-eslint/no-unnecessary-condition': 'off',
+      // gRPC types its status codes as numbers in some places and as an enum in others.
+      '@typescript-eslint/no-unsafe-enum-comparison': 'off',
+      '@typescript-eslint/no-unsafe-enum-assignment': 'off',
       // An interface may promise a Promise where one implementation needs no waiting.
       '@typescript-eslint/require-await': 'off',
       '@typescript-eslint/no-confusing-void-expression': [

@@ -1,7 +1,8 @@
 /**
  * The system calls Node has no door for; this is the whole surface. All numbers are non-negative safe
- * integers, offsets and lengths in bytes. Failures throw an Error with `code` ("ENOSPC"), `errno`
- * (negative) and `syscall`, as Node's own do. If the add-on was not built, every call throws an Error
+ * integers, offsets and lengths in bytes, file descriptors and modes below 2^31; anything else throws a
+ * TypeError or RangeError. Failures throw an Error with `code` ("ENOSPC"), `errno` (negative) and `syscall`,
+ * as Node's own do. If the add-on was not built, every call throws an Error
  * that says how to build it.
  */
 
@@ -20,6 +21,12 @@ export function seekHole(fd: number, offsetBytes: number): number;
 
 /** flock(2), exclusive. Returns false if another open file holds it. Given up when the fd is closed. */
 export function lockExclusive(fd: number): boolean;
+
+/**
+ * renameat2(2) with RENAME_EXCHANGE: each of two existing files gets the other's name, in one step.
+ * @throws EINVAL or ENOSYS where the file system cannot do it, ENOENT if one of them is not there
+ */
+export function exchangeNames(firstPath: string, secondPath: string): void;
 
 export const FALLOC_FL_KEEP_SIZE: number;
 export const FALLOC_FL_PUNCH_HOLE: number;

@@ -15,6 +15,7 @@ function load() {
       seekData: fail,
       seekHole: fail,
       lockExclusive: fail,
+      exchangeNames: fail,
       // linux/falloc.h
       FALLOC_FL_KEEP_SIZE: 1,
       FALLOC_FL_PUNCH_HOLE: 2,
@@ -30,6 +31,7 @@ export const {
   seekData,
   seekHole,
   lockExclusive,
+  exchangeNames,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,

@@ -140,7 +140,10 @@ describe('ext4 on a volume', { skip: whyNotHere() }, () => {
     await runSuccessfully('fstrim', [mountPoint]);
     await unmount();
     const trimmedBytes = await dataBytes();
-    assert(fullBytes - trimmedBytes >= 60 * MIB, `${fullBytes} bytes before, ${trimmedBytes} after`);
+    assert(
+      fullBytes - trimmedBytes >= 60 * MIB,
+      `${fullBytes} bytes before, ${trimmedBytes} after`,
+    );
     await runSuccessfully('e2fsck', ['-f', '-n', disk]);
   });
 });

@@ -7,7 +7,8 @@ import assert from 'node:assert/strict';
 import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, before, describe, it } from 'node:test';
 import { GREETING, READ, hex, option, request, text, u16, u32 } from '#test/support/nbd-bytes.js';
-import { nbdServerForSuite, type NbdExport } from '#test/support/nbd-server.js';
+import type { NbdExport } from '#test/support/nbd-server-interface.js';
+import { nbdServerForSuite } from '#test/support/nbd-server.js';
 import { CLIENT_FLAGS, RawConnection, go } from './raw-connection.js';
 
 const MIB = 1024 * 1024;
@@ -95,7 +96,10 @@ describe('a peer that negotiates badly', () => {
     const peer = await greeted();
     peer.send(option(OPT.startTls));
     const { type } = await peer.receiveOptionReply(OPT.startTls);
-    assert([REP.errPolicy, REP.errUnsup].some((one) => one === type), `type ${type}`);
+    assert(
+      [REP.errPolicy, REP.errUnsup].some((one) => one === type),
+      `type ${type}`,
+    );
     await expectStillNegotiating(peer);
   });
 
@@ -127,7 +131,10 @@ describe('a peer that negotiates badly', () => {
     const peer = await greeted();
     peer.send(option(OPT.info, text('x'.repeat(4097)), u16(0)));
     const { type } = await peer.receiveOptionReply(OPT.info);
-    assert([REP.errInvalid, REP.errTooBig].some((one) => one === type), `type ${type}`);
+    assert(
+      [REP.errInvalid, REP.errTooBig].some((one) => one === type),
+      `type ${type}`,
+    );
     await expectStillNegotiating(peer);
   });
 

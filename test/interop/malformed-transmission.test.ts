@@ -19,7 +19,8 @@ import {
   type WireRequest,
 } from '#test/support/nbd-bytes.js';
 import { BlkferryStack } from '#test/support/blkferry-stack.js';
-import { nbdServerForSuite, type NbdExport } from '#test/support/nbd-server.js';
+import type { NbdExport } from '#test/support/nbd-server-interface.js';
+import { nbdServerForSuite } from '#test/support/nbd-server.js';
 import { RawConnection } from './raw-connection.js';
 
 const MIB = 1024 * 1024;

@@ -11,7 +11,7 @@ import { setTimeout as wait } from 'node:timers/promises';
 import { afterEach, beforeEach, describe, it, type TestContext } from 'node:test';
 import { BlkferryStack, type StackSettings } from '#test/support/blkferry-stack.js';
 import { READ, request, write } from '#test/support/nbd-bytes.js';
-import type { NbdExport } from '#test/support/nbd-server.js';
+import type { NbdExport } from '#test/support/nbd-server-interface.js';
 import { RawConnection } from './raw-connection.js';
 
 const MIB = 1024 * 1024;
@@ -137,10 +137,7 @@ function unsent(peer: RawConnection): number {
 }
 
 /** Writes of 1 MiB one after the other, as fast as the daemon takes them. */
-function sendWrites(
-  peer: RawConnection,
-  count: number,
-): { stop(): void; sent: Promise<number> } {
+function sendWrites(peer: RawConnection, count: number): { stop(): void; sent: Promise<number> } {
   let stopped = false;
   const payload = Buffer.alloc(MIB, 0x3c);
   const sent = (async () => {

@@ -10,7 +10,8 @@ import { createHash, randomBytes } from 'node:crypto';
 import { closeSync, ftruncateSync, openSync, readFileSync, writeSync } from 'node:fs';
 import path from 'node:path';
 import { before, describe, it } from 'node:test';
-import { nbdServerForSuite, type NbdExport } from '#test/support/nbd-server.js';
+import type { NbdExport } from '#test/support/nbd-server-interface.js';
+import { nbdServerForSuite } from '#test/support/nbd-server.js';
 import { missingPrograms, runSuccessfully } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 

@@ -4,7 +4,8 @@
  */
 import assert from 'node:assert/strict';
 import { before, beforeEach, describe, it } from 'node:test';
-import { nbdServerForSuite, type NbdExport } from '#test/support/nbd-server.js';
+import type { NbdExport } from '#test/support/nbd-server-interface.js';
+import { nbdServerForSuite } from '#test/support/nbd-server.js';
 import { missingPrograms, runProgram, runSuccessfully } from '#test/support/program.js';
 
 const MIB = 1024 * 1024;

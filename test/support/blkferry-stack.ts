@@ -10,7 +10,7 @@ import { createAdminClient, type AdminClient } from '#daemon/cli/admin-client.js
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
-import type { ExportWishes, NbdExport, NbdServer } from './nbd-server.js';
+import type { ExportWishes, NbdExport, NbdServer } from './nbd-server-interface.js';
 import { RunningProgram } from './program.js';
 
 /** For one call of the test to either program. */

@@ -10,31 +10,8 @@ import path from 'node:path';
 import { after, before } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { BlkferryStack, type StackSettings } from './blkferry-stack.js';
+import type { ExportWishes, NbdExport, NbdServer } from './nbd-server-interface.js';
 import { RunningProgram } from './program.js';
-
-export interface ExportWishes {
-  readonly sizeBytes: number;
-  /** Default: the server's choice. */
-  readonly blockBytes?: number;
-  readonly isReadOnly?: boolean;
-}
-
-export interface NbdExport {
-  readonly name: string;
-  /** As the NBD URI specification writes it. */
-  readonly uri: string;
-  /** The unix socket in the URI. */
-  readonly socketPath: string;
-}
-
-export interface NbdServer {
-  /** An export of its own that reads as zeroes. */
-  newExport(wishes: ExportWishes): Promise<NbdExport>;
-  /** Bytes of storage that the export's data takes up. */
-  allocatedBytes(disk: NbdExport): Promise<number>;
-  /** Ends the server; everything it answered is then done. */
-  stop(): Promise<unknown>;
-}
 
 /**
  * A server for a whole suite or file: started before its first test, stopped after its last, and its

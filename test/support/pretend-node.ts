@@ -42,6 +42,8 @@ export class PretendNode implements StorageClient {
   flushError: BlockError | undefined;
   /** The next calls and sessions fail with this. */
   away: StorageError | undefined;
+  /** Reads come back this much too short: a node that lies. */
+  readBytesMissing = 0;
   requestsInFlightMax = 1000;
   bytesInFlightMax = NODE_BYTES * 4;
   #durable = Buffer.alloc(NODE_BYTES);
@@ -98,6 +100,11 @@ export class PretendNode implements StorageClient {
     this.#events = undefined;
     this.#waiting = [];
     events?.ended(reason);
+  }
+
+  /** Tells the session that the volume has another size. */
+  resize(sizeBytes: number): void {
+    this.#events?.resized(sizeBytes);
   }
 
   /** As a gateway whose engine restarted behind an open session. */
@@ -175,7 +182,9 @@ export class PretendNode implements StorageClient {
       case 'read':
         return {
           ...DONE,
-          payload: Buffer.from(this.#held.subarray(offsetBytes, offsetBytes + lengthBytes)),
+          payload: Buffer.from(
+            this.#held.subarray(offsetBytes, offsetBytes + lengthBytes - this.readBytesMissing),
+          ),
         };
       case 'write':
         if (this.writeError !== undefined) return failed(this.writeError);

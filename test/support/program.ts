@@ -37,7 +37,7 @@ const PACKAGE_OF: Readonly<Record<string, string>> = {
   'qemu-img': 'qemu-utils',
   'qemu-nbd': 'qemu-utils',
   'mkfs.ext4': 'e2fsprogs',
-  'e2fsck': 'e2fsprogs',
+  e2fsck: 'e2fsprogs',
   fusermount3: 'fuse3',
 };
 

@@ -8,6 +8,8 @@ import type {
   GetAttachmentRequestMessage,
 } from '../rpc/admin-messages.js';
 import { toServiceError } from '../rpc/status-code.js';
+import { StorageError } from '../rpc/storage-error.js';
+import type { Logger } from '../runtime/logger.js';
 import { VERSION } from '../runtime/version.js';
 import type { Attachments } from './attachments.js';
 
@@ -15,18 +17,23 @@ export interface AdminServiceOptions {
   readonly attachments: Attachments;
   readonly nbdListeners: () => string[];
   readonly defaultNode: string;
+  readonly logger: Logger;
 }
 
 export function adminHandlers(options: AdminServiceOptions): UntypedServiceImplementation {
-  const { attachments } = options;
+  const { attachments, logger } = options;
+  const unary = newUnary((method, error) => {
+    const sentence = `the call ${method} failed: ${error.message}`;
+    logger.error({ event: 'admin_call_failed', method, error }, sentence);
+  });
   return {
-    Attach: unary((request: AttachRequestMessage) => attachments.attach(request)),
-    Detach: unary((request: DetachRequestMessage) => attachments.detach(request)),
-    ListAttachments: unary(() => ({ attachments: attachments.list() })),
-    GetAttachment: unary((request: GetAttachmentRequestMessage) =>
+    Attach: unary('Attach', (request: AttachRequestMessage) => attachments.attach(request)),
+    Detach: unary('Detach', (request: DetachRequestMessage) => attachments.detach(request)),
+    ListAttachments: unary('ListAttachments', () => ({ attachments: attachments.list() })),
+    GetAttachment: unary('GetAttachment', (request: GetAttachmentRequestMessage) =>
       attachments.get(request.exportName),
     ),
-    GetDaemon: unary((): DaemonMessage => ({
+    GetDaemon: unary('GetDaemon', (): DaemonMessage => ({
       version: VERSION,
       hostname: os.hostname(),
       uptimeMs: Math.round(process.uptime() * 1000),
@@ -38,20 +45,26 @@ export function adminHandlers(options: AdminServiceOptions): UntypedServiceImple
   };
 }
 
-/** A function as a unary handler; whatever it throws becomes a status with a sentence. */
-function unary<Request extends object, Reply extends object>(
-  answer: (request: Request) => Promise<Reply> | Reply,
-): (call: ServerUnaryCall<Request, Reply>, reply: sendUnaryData<Reply>) => void {
-  return (call, reply) => {
-    Promise.resolve(call.request)
-      .then(answer)
-      .then(
-        (message) => {
-          reply(null, message);
-        },
-        (error: unknown) => {
-          reply(toServiceError(error));
-        },
-      );
-  };
+/**
+ * Makes handlers of functions; whatever these throw becomes a status with a sentence.
+ * @param onBug hears of what is no StorageError: the caller gets the message, the log the whole of it
+ */
+function newUnary(onBug: (method: string, error: Error) => void) {
+  return <Request extends object, Reply extends object>(
+      method: string,
+      answer: (request: Request) => Promise<Reply> | Reply,
+    ): ((call: ServerUnaryCall<Request, Reply>, reply: sendUnaryData<Reply>) => void) =>
+    (call, reply) => {
+      Promise.resolve(call.request)
+        .then(answer)
+        .then(
+          (message) => {
+            reply(null, message);
+          },
+          (error: unknown) => {
+            if (error instanceof Error && !(error instanceof StorageError)) onBug(method, error);
+            reply(toServiceError(error));
+          },
+        );
+    };
 }

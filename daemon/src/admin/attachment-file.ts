@@ -6,6 +6,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { z } from 'zod';
+import { StorageError } from '../rpc/storage-error.js';
 import {
   ATTACHMENTS_FORMAT,
   ATTACHMENT_RECORD,
@@ -21,16 +22,12 @@ export class AttachmentFile {
     this.#file = path.join(stateDirectory, 'attachments.json');
   }
 
-  /** @throws Error with a sentence if the file is damaged or of another version */
+  /** @throws Error with a sentence if the file cannot be read, is damaged, or is of another version */
   read(): AttachmentRecord[] {
-    if (!fs.existsSync(this.#file)) return [];
-    const text = fs.readFileSync(this.#file, 'utf8');
+    const text = this.#text();
+    if (text === undefined) return [];
     try {
-      const { format, attachments } = FILE.parse(JSON.parse(text));
-      if (format !== ATTACHMENTS_FORMAT) {
-        throw new Error(`it has format ${format}, this version knows format ${ATTACHMENTS_FORMAT}`);
-      }
-      return z.array(ATTACHMENT_RECORD).parse(attachments);
+      return parseRecords(text);
     } catch (error) {
       const reason =
         error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
@@ -41,15 +38,43 @@ export class AttachmentFile {
     }
   }
 
-  /** Synchronous: attach and detach are rare, and nothing may come between. */
+  /**
+   * Synchronous: attach and detach are rare, and nothing may come between.
+   * @throws StorageError with a sentence; what was recorded before is recorded still
+   */
   write(attachments: readonly AttachmentRecord[]): void {
     const sorted = [...attachments].sort((left, right) =>
       left.exportName < right.exportName ? -1 : 1,
     );
     const text = `${JSON.stringify({ format: ATTACHMENTS_FORMAT, attachments: sorted }, undefined, 2)}\n`;
+    try {
+      this.#replace(text);
+    } catch (error) {
+      const { code, message } = error as NodeJS.ErrnoException;
+      throw new StorageError(
+        code === 'ENOSPC' || code === 'EDQUOT' ? 'exhausted' : 'internal',
+        `what is attached cannot be recorded: ${message}; free space in state_directory, or see to its permissions, and try again`,
+        { cause: error },
+      );
+    }
+  }
+
+  #text(): string | undefined {
+    try {
+      return fs.readFileSync(this.#file, 'utf8');
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+      throw new Error(`what is attached cannot be read: ${(error as Error).message}`, {
+        cause: error,
+      });
+    }
+  }
+
+  #replace(text: string): void {
     const fd = fs.openSync(`${this.#file}.new`, 'w', 0o600);
     try {
-      fs.writeSync(fd, text);
+      // Not writeSync, which may write a part only.
+      fs.writeFileSync(fd, text);
       fs.fsyncSync(fd);
     } finally {
       fs.closeSync(fd);
@@ -62,4 +87,21 @@ export class AttachmentFile {
       fs.closeSync(folder);
     }
   }
+}
+
+function parseRecords(text: string): AttachmentRecord[] {
+  const { format, attachments } = FILE.parse(JSON.parse(text));
+  if (format > ATTACHMENTS_FORMAT) {
+    throw new Error(
+      `it has format ${format}, this version knows format ${ATTACHMENTS_FORMAT}: a newer blkferryd wrote it, use that one`,
+    );
+  }
+  if (format !== ATTACHMENTS_FORMAT) {
+    throw new Error(`it has format ${format}, this version knows format ${ATTACHMENTS_FORMAT}`);
+  }
+  const records = z.array(ATTACHMENT_RECORD).parse(attachments);
+  const names = records.map(({ exportName }) => exportName);
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) throw new Error(`it has the export ${twice} twice`);
+  return records;
 }

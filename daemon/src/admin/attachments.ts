@@ -4,9 +4,8 @@
  * reverse.
  */
 import { randomUUID } from 'node:crypto';
-import fs from 'node:fs';
-import path from 'node:path';
 import type { ExportTable } from '../frontend/export-table.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import type {
   AttachmentMessage,
@@ -19,6 +18,7 @@ import { addressProblem } from '../rpc/node-address.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { StoragePool } from '../transport/storage-pool.js';
 import type { AttachmentFile } from './attachment-file.js';
+import { checkExportName, toExport } from './attachment-export.js';
 import { describeAttachment } from './attachment-message.js';
 import type { AttachmentRecord } from './attachment-record.js';
 import type { OpenedVolume, VolumeOpener } from './volume-opener.js';
@@ -34,6 +34,7 @@ export interface AttachmentsOptions {
   readonly drainTimeoutMs: number;
   /** Where clients reach an export. */
   readonly urisOf: (exportName: string) => string[];
+  readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
 }
@@ -43,11 +44,10 @@ interface Attachment {
   readonly opened: OpenedVolume;
 }
 
-const EXPORT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
-
 export class Attachments {
   readonly #attachments = new Map<string, Attachment>();
   readonly #busy = new Map<string, Promise<unknown>>();
+  #stopping = false;
 
   constructor(readonly options: AttachmentsOptions) {}
 
@@ -77,7 +77,9 @@ export class Attachments {
   attach(request: AttachRequestMessage): Promise<AttachReplyMessage> {
     const exportName = request.exportName === '' ? request.volume : request.exportName;
     const node = request.node === '' ? this.options.defaultNode : request.node;
-    return this.#oneAtATime(exportName, async () => {
+    return this.#story(exportName, async () => {
+      if (request.volume === '')
+        throw new StorageError('invalid', 'the name of a volume is missing');
       checkExportName(exportName);
       const problem = addressProblem(node);
       if (problem !== undefined) throw new StorageError('invalid', problem);
@@ -89,7 +91,7 @@ export class Attachments {
       const opened = this.options.opener.open(record, request);
       try {
         await opened.volume.start();
-        this.options.exports.add(toExport(record, opened));
+        this.options.exports.add(toExport(record, opened.volume));
         this.#attachments.set(exportName, { record, opened });
         this.#writeFile();
       } catch (error) {
@@ -109,7 +111,7 @@ export class Attachments {
 
   /** The Detach story. */
   detach({ exportName, force }: DetachRequestMessage): Promise<DetachReplyMessage> {
-    return this.#oneAtATime(exportName, async () => {
+    return this.#story(exportName, async () => {
       const attachment = this.#attachments.get(exportName);
       if (attachment === undefined) return { absent: true, discardedBytes: 0 };
       const { exports, drainTimeoutMs, logger } = this.options;
@@ -122,8 +124,7 @@ export class Attachments {
         );
       }
       const discardedBytes = await this.#drain(attachment, force, drainTimeoutMs);
-      this.#attachments.delete(exportName);
-      this.#writeFile();
+      this.#forget(attachment);
       await opened.close({ forget: true });
       logger.info(
         { event: 'detached', ...record, discardedBytes },
@@ -137,7 +138,7 @@ export class Attachments {
   restore(): void {
     for (const record of this.options.file.read()) {
       const opened = this.options.opener.open(record, { takeOver: false });
-      this.options.exports.add(toExport(record, opened));
+      this.options.exports.add(toExport(record, opened.volume));
       this.#attachments.set(record.exportName, { record, opened });
       opened.volume.start().catch(() => {
         // The volume says so in the log, and goes on trying.
@@ -145,24 +146,45 @@ export class Attachments {
     }
   }
 
-  /** Ordered stop: every volume flushed, as far as its node is there. Records, leases and replay logs stay. */
-  async stop(deadlineMs: number): Promise<void> {
-    const attachments = [...this.#attachments.values()];
+  /**
+   * Ordered stop: clients get the answers they wait for, every volume is flushed, as far as its node is
+   * there by then. Records, leases and replay logs stay. Further stories are refused.
+   */
+  async stop(timeoutMs: number): Promise<void> {
+    this.#stopping = true;
+    const { clock } = this.options;
+    const untilMs = clock.nowMs() + timeoutMs;
+    // Stories under way go first: an attach may still add what has to be stopped.
+    const names = new Set([...this.#attachments.keys(), ...this.#busy.keys()]);
+    const stopOne = async (exportName: string): Promise<void> => {
+      const attachment = this.#attachments.get(exportName);
+      if (attachment === undefined || attachment.opened.volume.state.name === 'closed') return;
+      await this.#stopOne(attachment, untilMs);
+    };
     await Promise.all(
-      attachments.map(async ({ record, opened }) => {
-        try {
-          await opened.volume.drain(deadlineMs);
-          await opened.close({ forget: false });
-        } catch (error) {
-          const { message } = error as Error;
-          this.options.logger.warn(
-            { event: 'stopped_unflushed', exportName: record.exportName, error },
-            `${message}; they are sent again at the next start`,
-          );
-          await opened.close({ forget: false });
-        }
-      }),
+      [...names].map((exportName) => this.#oneAtATime(exportName, () => stopOne(exportName))),
     );
+  }
+
+  async #stopOne({ record, opened }: Attachment, untilMs: number): Promise<void> {
+    const { exports, clock, logger } = this.options;
+    const leftMs = (): number => Math.max(0, untilMs - clock.nowMs());
+    let cancel: (() => void) | undefined;
+    // A client left without an answer asks the next daemon again; an error would reach the guest's file system.
+    const abandoned = new Promise<void>((resolve) => {
+      cancel = clock.setTimer(leftMs(), resolve);
+    });
+    await exports.remove(record.exportName, abandoned);
+    cancel?.();
+    try {
+      await opened.volume.drain(leftMs());
+    } catch (error) {
+      logger.warn(
+        { event: 'stopped_unflushed', exportName: record.exportName, error },
+        `${(error as Error).message}; they are sent again at the next start`,
+      );
+    }
+    await opened.close({ forget: false });
   }
 
   /** @returns bytes given up, only with force */
@@ -177,8 +199,7 @@ export class Attachments {
       return 0;
     } catch (error) {
       if (force) return opened.volume.unflushedBytes;
-      exports.add(toExport(record, opened));
-      opened.volume.resume();
+      this.#serveAgain({ record, opened });
       const { message } = error as Error;
       throw new StorageError(
         'unavailable',
@@ -186,6 +207,25 @@ export class Attachments {
         { cause: error },
       );
     }
+  }
+
+  /** @throws StorageError if the record cannot be taken off the disk; the attachment goes on then */
+  #forget(attachment: Attachment): void {
+    const { exportName } = attachment.record;
+    this.#attachments.delete(exportName);
+    try {
+      this.#writeFile();
+    } catch (error) {
+      this.#attachments.set(exportName, attachment);
+      this.#serveAgain(attachment);
+      throw error;
+    }
+  }
+
+  /** After a drain that came to nothing. */
+  #serveAgain({ record, opened }: Attachment): void {
+    this.options.exports.add(toExport(record, opened.volume));
+    opened.volume.resume();
   }
 
   async #newRecord(
@@ -245,6 +285,15 @@ export class Attachments {
     this.options.file.write([...this.#attachments.values()].map(({ record }) => record));
   }
 
+  /** @throws StorageError 'unavailable' once the daemon is stopping */
+  async #story<Value>(exportName: string, work: () => Promise<Value>): Promise<Value> {
+    if (!this.#stopping) return this.#oneAtATime(exportName, work);
+    throw new StorageError(
+      'unavailable',
+      'blkferryd is stopping; try again when it has been started',
+    );
+  }
+
   async #oneAtATime<Value>(exportName: string, work: () => Promise<Value>): Promise<Value> {
     const before = this.#busy.get(exportName) ?? Promise.resolve();
     const mine = before.then(work, work);
@@ -255,40 +304,4 @@ export class Attachments {
       if (this.#busy.get(exportName) === mine) this.#busy.delete(exportName);
     }
   }
-}
-
-function toExport(
-  record: AttachmentRecord,
-  { volume }: OpenedVolume,
-): Parameters<ExportTable['add']>[0] {
-  return {
-    name: record.exportName,
-    description: `volume ${record.volume} of ${record.node}`,
-    device: volume,
-    isReady: () => volume.state.name !== 'connecting',
-  };
-}
-
-function checkExportName(exportName: string): void {
-  if (EXPORT_NAME.test(exportName)) return;
-  throw new StorageError(
-    'invalid',
-    `"${exportName}" cannot be an export's name: 1 to 64 characters of A-Z a-z 0-9 . _ - are allowed, the first a letter or digit`,
-  );
-}
-
-/**
- * Replay logs that no attachment claims, as sentences. They are left alone: if attachments.json was moved
- * away, they hold the only copy of what was not flushed.
- */
-export function orphanLogs(replayFolder: string, known: readonly AttachmentRecord[]): string[] {
-  if (!fs.existsSync(replayFolder)) return [];
-  const ids = new Set(known.map(({ attachmentId }) => attachmentId));
-  return fs
-    .readdirSync(replayFolder)
-    .filter((name) => !ids.has(name))
-    .map(
-      (name) =>
-        `${path.join(replayFolder, name)} belongs to no attachment; remove it if its writes are not missed`,
-    );
 }

@@ -72,7 +72,7 @@ export class VolumeOpener {
       volume,
       close: async ({ forget }) => {
         await volume.close();
-        store.close({ remove: forget });
+        this.#closeStore(record, store, forget);
         if (forget) await this.#release(record, volume);
         pool.give(record.node);
       },
@@ -115,6 +115,19 @@ export class VolumeOpener {
       );
     }
     return { replayLog, store, expectedGeneration: replayLog.count > 0 ? identity.generation : 0 };
+  }
+
+  /** The attachment ends even if its replay log cannot be removed; the next start names what is left. */
+  #closeStore(record: AttachmentRecord, store: ReplayStore, remove: boolean): void {
+    try {
+      store.close({ remove });
+    } catch (error) {
+      const { exportName, attachmentId } = record;
+      this.logger.warn(
+        { event: 'replay_log_left', exportName, error },
+        `the replay log of ${exportName} was not removed: ${(error as Error).message}; remove ${this.replayFolder(attachmentId)}`,
+      );
+    }
   }
 
   async #release(record: AttachmentRecord, volume: Volume): Promise<void> {

@@ -2,11 +2,11 @@
 /** A storage node: volumes in a directory, served over gRPC. */
 import { NODE_SETTINGS, readNodeConfig } from '../config/node-config.js';
 import { DEFAULT_NODE_CONFIG } from '../config/default-paths.js';
-import { createLogger } from '../runtime/logger.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { VERSION } from '../runtime/version.js';
 import { runNode } from './node-process.js';
-import { main } from './program.js';
+import { main, openLog, STOP_SPARE_MS } from './program.js';
 
 await main({
   name: 'blkferry-node',
@@ -21,9 +21,14 @@ await main({
   },
   run: async (sources) => {
     const config = readNodeConfig(sources);
-    const logger = createLogger('blkferry-node', config['log.level']);
+    const logger = openLog('blkferry-node', config['log.level']);
     const node = await runNode(config, logger);
-    stopOnSignals(logger, () => node.stop(config.shutdown_timeout));
+    stopOnSignals({
+      logger,
+      clock: SYSTEM_CLOCK,
+      limitMs: config.shutdown_timeout + STOP_SPARE_MS,
+      stop: () => node.stop(config.shutdown_timeout),
+    });
     const { data_directory: data } = config;
     logger.info(
       { event: 'started', version: VERSION, address: node.address, data },

@@ -2,11 +2,11 @@
 /** The forwarding daemon: NBD clients on one side, storage nodes on the other. */
 import { DAEMON_SETTINGS, readDaemonConfig } from '../config/daemon-config.js';
 import { DEFAULT_DAEMON_CONFIG } from '../config/default-paths.js';
-import { createLogger } from '../runtime/logger.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { stopOnSignals } from '../runtime/shutdown.js';
 import { VERSION } from '../runtime/version.js';
 import { runDaemon } from './daemon-process.js';
-import { main } from './program.js';
+import { main, openLog, STOP_SPARE_MS } from './program.js';
 
 await main({
   name: 'blkferryd',
@@ -25,9 +25,14 @@ await main({
   },
   run: async (sources) => {
     const config = readDaemonConfig(sources);
-    const logger = createLogger('blkferryd', config['log.level']);
+    const logger = openLog('blkferryd', config['log.level']);
     const daemon = await runDaemon(config, logger);
-    stopOnSignals(logger, () => daemon.stop());
+    stopOnSignals({
+      logger,
+      clock: SYSTEM_CLOCK,
+      limitMs: config.shutdown_timeout + STOP_SPARE_MS,
+      stop: () => daemon.stop(),
+    });
     const { nbdAddresses, adminAddress } = daemon;
     logger.info(
       { event: 'started', version: VERSION, nbdAddresses, adminAddress },

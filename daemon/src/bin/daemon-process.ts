@@ -7,7 +7,8 @@ import path from 'node:path';
 import { Server } from '@grpc/grpc-js';
 import { adminHandlers } from '../admin/admin-service.js';
 import { AttachmentFile } from '../admin/attachment-file.js';
-import { Attachments, orphanLogs } from '../admin/attachments.js';
+import { Attachments } from '../admin/attachments.js';
+import { orphanLogs } from '../admin/orphan-logs.js';
 import { VolumeOpener } from '../admin/volume-opener.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import { ExportTable } from '../frontend/export-table.js';
@@ -30,7 +31,7 @@ export interface RunningDaemon {
   stop(): Promise<void>;
 }
 
-/** @throws Error with a sentence; nothing is left running then */
+/** @throws Error with a sentence; the process must end then, as volumes and sockets may be open */
 export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<RunningDaemon> {
   const unlockState = lockDirectory(config.state_directory, 'blkferryd', '--state-directory');
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
@@ -47,6 +48,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     defaultNode: config.node,
     drainTimeoutMs: config.shutdown_timeout,
     urisOf: (exportName) => listeners.map((listener) => listener.uri(exportName)),
+    clock: SYSTEM_CLOCK,
     wallClock: () => Date.now(),
   });
   for (const sentence of orphanLogs(path.join(config.runtime_directory, 'replay'), file.read())) {
@@ -54,18 +56,18 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   }
   attachments.restore();
   await openListeners(config, exports, logger, listeners);
-  const { server, address } = await openAdmin(config, attachments, listeners, logger);
+  const admin = await openAdmin(config, attachments, listeners, logger);
   return {
     nbdAddresses: listeners.map((listener) => listener.address),
-    adminAddress: address,
+    adminAddress: admin.address,
     stop: async () => {
-      server.forceShutdown();
-      // Clients first: no new requests, answers to those in flight; then what they wrote becomes durable.
-      await withinTime(
-        Promise.all(listeners.map((listener) => listener.close())),
-        config.shutdown_timeout,
-      );
+      admin.stopAccepting();
+      // Clients first: no new ones, no further requests, answers to those in flight; then what they wrote
+      // becomes durable. A client that hears nothing comes back, one that hears an error may not.
+      const closed = Promise.all(listeners.map((listener) => listener.close()));
       await attachments.stop(config.shutdown_timeout);
+      await closed;
+      admin.endCalls();
       pool.close();
       unlockState();
       unlockRuntime();
@@ -96,22 +98,45 @@ async function openListeners(
   listeners: NbdListener[],
 ): Promise<void> {
   const socket = config['nbd.socket'];
-  fs.mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
+  makeFolderOf(socket, 'nbd.socket');
   await clearStaleSocket(socket);
-  for (const address of [`unix:${socket}`, ...config['nbd.tcp']]) {
-    listeners.push(
-      await NbdListener.listen({
-        address,
-        exports,
-        limits: {
-          handshakeTimeoutMs: config['nbd.handshake_timeout'],
-          payloadBytesMax: REQUEST_BYTES_MAX,
-          connectionsMax: config['nbd.connections_max'],
-        },
-        clock: SYSTEM_CLOCK,
-        eventsFor: (peer) => connectionLog(logger, peer),
-      }),
-    );
+  const places = [
+    ['nbd.socket', `unix:${socket}`],
+    ...config['nbd.tcp'].map((port) => ['nbd.tcp', port] as const),
+  ] as const;
+  for (const [setting, address] of places) {
+    const listening = NbdListener.listen({
+      address,
+      exports,
+      limits: {
+        handshakeTimeoutMs: config['nbd.handshake_timeout'],
+        payloadBytesMax: REQUEST_BYTES_MAX,
+        connectionsMax: config['nbd.connections_max'],
+      },
+      clock: SYSTEM_CLOCK,
+      eventsFor: (peer) => connectionLog(logger, peer),
+    });
+    listeners.push(await listening.catch((error: unknown) => refuseAddress(setting, error)));
+  }
+}
+
+function refuseAddress(setting: string, cause: unknown): never {
+  const { message } = cause as Error;
+  throw new Error(
+    `NBD clients cannot be served: ${message}; choose another address with ${setting}`,
+    {
+      cause,
+    },
+  );
+}
+
+/** The folder of a socket; only its owner may look inside if it has to be made. */
+function makeFolderOf(socket: string, setting: string): void {
+  try {
+    fs.mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new Error(`${message}; choose another place with ${setting}`, { cause });
   }
 }
 
@@ -144,12 +169,19 @@ function connectionLog(logger: Logger, peer: string): ConnectionEvents {
   };
 }
 
+interface AdminListener {
+  readonly address: string;
+  /** No further clients; those there are still get their answers. */
+  stopAccepting(): void;
+  endCalls(): void;
+}
+
 async function openAdmin(
   config: DaemonConfig,
   attachments: Attachments,
   listeners: readonly NbdListener[],
   logger: Logger,
-): Promise<{ server: Server; address: string }> {
+): Promise<AdminListener> {
   const server = new Server(SERVER_OPTIONS);
   server.addService(
     ADMIN_SERVICE,
@@ -157,12 +189,13 @@ async function openAdmin(
       attachments,
       nbdListeners: () => listeners.map((listener) => listener.address),
       defaultNode: config.node,
+      logger,
     }),
   );
-  addStandardServices(server, 'blkferry.admin.v1.Admin');
+  const setHealth = addStandardServices(server, 'blkferry.admin.v1.Admin');
   const socket = config['admin.socket'];
-  fs.mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
-  const { address } = await listen(server, {
+  makeFolderOf(socket, 'admin.socket');
+  const listener = await listen(server, {
     address: `unix:${socket}`,
     insecure: false,
     onWindows: (windows) => {
@@ -170,16 +203,14 @@ async function openAdmin(
     },
   });
   fs.chmodSync(socket, 0o600);
-  return { server, address };
-}
-
-/** Waits for the work, at most as long as an ordered stop may take. */
-function withinTime(work: Promise<unknown>, timeoutMs: number): Promise<void> {
-  return new Promise((resolve) => {
-    const cancel = SYSTEM_CLOCK.setTimer(timeoutMs, resolve);
-    void work.finally(() => {
-      cancel();
-      resolve();
-    });
-  });
+  return {
+    address: listener.address,
+    stopAccepting: () => {
+      setHealth('NOT_SERVING');
+      listener.stopAccepting();
+    },
+    endCalls: () => {
+      server.forceShutdown();
+    },
+  };
 }

@@ -1,10 +1,15 @@
-/** What both servers do around their own work: flags, configuration, the sentence when it cannot begin. */
+/** What both servers do around their own work: flags, configuration, the log, the sentence when they cannot begin. */
 import { existsSync } from 'node:fs';
+import type bunyan from 'bunyan';
 import { Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
+import { DAEMON_SETTINGS } from '../config/daemon-config.js';
+import { NODE_SETTINGS } from '../config/node-config.js';
 import { printConfig } from '../config/print-config.js';
-import type { ConfigSources } from '../config/read-config.js';
+import { unknownVariables, type ConfigSources } from '../config/read-config.js';
 import type { Settings } from '../config/setting.js';
+import { logCrashes } from '../runtime/crash.js';
+import { createLogger, type Logger } from '../runtime/logger.js';
 import { VERSION } from '../runtime/version.js';
 
 export interface Program {
@@ -22,6 +27,22 @@ export interface Program {
 /** Wrong usage or configuration. */
 const EXIT_USAGE = 2;
 const EXIT_FAILED = 1;
+
+/**
+ * What a stop may take beyond shutdown_timeout before the process is ended by force: closing files and
+ * sockets needs milliseconds, seconds on a machine that is busy.
+ */
+export const STOP_SPARE_MS = 5000;
+
+/** The program's log, which is also told of crashes and of settings in the environment that are none. */
+export function openLog(program: string, level: bunyan.LogLevelString): Logger {
+  const logger = createLogger(program, level);
+  logCrashes(logger);
+  for (const sentence of unknownVariables(process.env, [DAEMON_SETTINGS, NODE_SETTINGS])) {
+    logger.warn({ event: 'unknown_setting_found' }, sentence);
+  }
+  return logger;
+}
 
 export async function main(program: Program): Promise<void> {
   // Sockets and data are for the owner alone, also in the moment before their mode is set.
@@ -45,6 +66,8 @@ export async function main(program: Program): Promise<void> {
     process.stdout.write(printConfig(program.name, program.settings));
     return;
   }
+  // Whoever waits for the line below may be gone before it is written.
+  process.stdout.on('error', () => undefined);
   try {
     process.stdout.write(`${await program.run(sourcesOf(program, options))}\n`);
   } catch (error) {

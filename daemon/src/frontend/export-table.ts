@@ -45,11 +45,17 @@ export class ExportTable {
     return this.#exports.get(name)?.clients.size ?? 0;
   }
 
-  /** No new client; those there are stopped in order. Resolves when the last is gone. */
-  async remove(name: string): Promise<void> {
+  /**
+   * No new client; those there are stopped in order. Resolves when the last is gone.
+   * @param abandoned once it resolves, clients that still wait for answers are disconnected without them
+   */
+  async remove(name: string, abandoned?: Promise<void>): Promise<void> {
     const found = this.#exports.get(name);
     if (found === undefined) return;
     this.#exports.delete(name);
+    void abandoned?.then(() => {
+      for (const client of [...found.clients]) client.destroy();
+    });
     await Promise.all([...found.clients].map((client) => client.stop()));
   }
 

@@ -35,6 +35,7 @@ export class NbdConnection implements ExportClient {
   #session: NbdSession | undefined;
   #exportName = '';
   #unregister: (() => void) | undefined;
+  #stopped: Promise<void> | undefined;
   readonly #cancelTimeout: () => void;
 
   constructor(
@@ -74,9 +75,10 @@ export class NbdConnection implements ExportClient {
     socket.write(this.#handshake.begin());
   }
 
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
     if (this.#session === undefined) this.destroy();
-    else await this.#session.stop();
+    this.#stopped ??= this.#session?.stop() ?? Promise.resolve();
+    return this.#stopped;
   }
 
   destroy(): void {

@@ -1,7 +1,7 @@
 /**
  * Listens for NBD clients on a unix or TCP socket and keeps the list of their connections.
  */
-import { chmodSync, unlinkSync } from 'node:fs';
+import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import type { Clock } from '../runtime/clock.js';
 import type { ExportTable } from './export-table.js';
@@ -127,9 +127,13 @@ function parseAddress(address: string): { path?: string; host?: string; port?: n
 
 /**
  * Removes a unix socket that nobody listens on any more.
- * @throws Error if somebody does
+ * @throws Error if somebody does, or if what is there is no socket: it may be somebody's file
  */
 export async function clearStaleSocket(path: string): Promise<void> {
+  const found = lstatSync(path, { throwIfNoEntry: false });
+  if (found === undefined) return;
+  if (!found.isSocket())
+    throw new Error(`${path} is there and is no socket; move it away, or choose another socket`);
   const alive = await new Promise<boolean>((resolve) => {
     const probe = net.connect(path);
     probe.once('connect', () => {
@@ -142,9 +146,5 @@ export async function clearStaleSocket(path: string): Promise<void> {
   });
   if (alive)
     throw new Error(`another program listens on ${path}; stop it, or choose another socket`);
-  try {
-    unlinkSync(path);
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== 'ENOENT') throw error;
-  }
+  unlinkSync(path);
 }

@@ -2,8 +2,9 @@
  * The transmission phase of one NBD connection: received chunks → requests → device → replies. The
  * handshake is nbd-connection.ts; a kernel device begins here, without one.
  *
- * When the device has no room, or the client does not read its replies, the socket is paused: the limit
- * reaches the client instead of filling memory.
+ * When the device has no room, or the client does not read its replies, requests wait as they came and
+ * the socket is not read: the limit reaches the client instead of filling memory. What waits is small:
+ * requests of one received chunk, which is where their data is, too.
  */
 import type { Socket } from 'node:net';
 import {
@@ -26,8 +27,13 @@ import { NBD_ERRNO } from './nbd-errno.js';
 import { NbdJob, toNbdJob, type AgreedFeatures } from './nbd-job.js';
 import { ReplyBuffer } from './reply-buffer.js';
 
-/** Why the socket is not read. */
-const PAUSE = { deviceFull: 1, clientSlow: 2, stopping: 4 } as const;
+/**
+ * Most bytes of data that one client may be owed: reads under way, and replies that it has not taken. One
+ * longest request (32 MiB) always goes; at 1 MiB this is a depth of 32.
+ */
+export const OWED_BYTES_MAX = 32 * 1024 * 1024;
+
+const NO_REQUESTS: readonly NbdRequest[] = [];
 
 export interface NbdSessionOptions {
   readonly socket: Socket;
@@ -46,10 +52,16 @@ export class NbdSession {
   readonly #replies: ReplyBuffer;
   readonly #features: AgreedFeatures;
   readonly #metaContextId: number;
+  /** Received and not yet taken in, from #nextRequest on. */
+  #requestsWaiting: readonly NbdRequest[] = NO_REQUESTS;
+  #nextRequest = 0;
+  #waitsForRoom = false;
   #unanswered = 0;
-  #pauses = 0;
+  /** Of reads taken in and not yet answered. */
+  #readBytes = 0;
   #turnEnds = false;
-  #ended = false;
+  /** 'ending': the client sends nothing more; 'stopping': we take in nothing more; 'gone': nobody listens. */
+  #state: 'serving' | 'ending' | 'stopping' | 'gone' = 'serving';
   #stopped: (() => void) | undefined;
 
   constructor(readonly options: NbdSessionOptions) {
@@ -67,57 +79,91 @@ export class NbdSession {
       extendedHeaders: agreed.extendedHeaders,
       blockStatus: agreed.metaContexts.length > 0,
     };
-    this.#socket.on('drain', () => {
-      this.#resume(PAUSE.clientSlow);
-    });
-  }
-
-  /** Requests taken in and not yet answered. */
-  get unanswered(): number {
-    return this.#unanswered;
+    this.#socket.on('drain', this.#takeIn);
   }
 
   /** @throws NbdProtocolError when the stream cannot be trusted any more: the caller closes the connection */
   receive(chunk: Buffer): void {
-    if (this.#ended) return;
-    for (const request of this.#requests.push(chunk)) {
-      if (request.command === NBD_CMD.DISC) {
-        this.finish();
-        return;
-      }
-      this.#accept(request);
-    }
-    if (!this.#device.hasRoom()) this.#pauseUntilRoom();
+    if (this.#state !== 'serving') return;
+    const requests = this.#requests.push(chunk);
+    // Nothing waits here as a rule: the socket is not read while something does.
+    const waiting = this.#requestsWaiting.slice(this.#nextRequest);
+    this.#requestsWaiting = waiting.length === 0 ? requests : [...waiting, ...requests];
+    this.#nextRequest = 0;
+    this.#takeIn();
   }
 
-  /** The client sends nothing more: answers what is in flight, then ends the connection. */
+  /** The client sends nothing more: answers what it sent, then ends the connection. */
   finish(): void {
-    if (this.#ended) return;
-    this.#ended = true;
-    this.#pause(PAUSE.stopping);
+    if (this.#state !== 'serving') return;
+    this.#state = 'ending';
     this.#endWhenAnswered();
   }
 
-  /** As `finish`, from our side. Resolves when the last answer is handed to the socket. */
+  /** Takes in nothing more, answers what is in flight. Resolves when the last answer is handed to the socket. */
   stop(): Promise<void> {
+    if (this.#state === 'gone') return Promise.resolve();
+    this.#state = 'stopping';
+    this.#requestsWaiting = NO_REQUESTS;
+    this.#nextRequest = 0;
+    this.#socket.pause();
     return new Promise((resolve) => {
       this.#stopped = resolve;
-      if (this.#ended) this.#endWhenAnswered();
-      else this.finish();
+      this.#endWhenAnswered();
     });
   }
 
   /** The connection is gone. What is in flight completes unheard. */
   abandon(): void {
-    this.#ended = true;
-    this.#unanswered = -Infinity;
+    this.#state = 'gone';
+    this.#requestsWaiting = NO_REQUESTS;
+    this.#nextRequest = 0;
     this.#stopped?.();
+  }
+
+  /** Takes in what waits, as far as device and client have room; reads the socket only when nothing waits. */
+  readonly #takeIn = (): void => {
+    if (this.#state === 'stopping' || this.#state === 'gone') return;
+    for (;;) {
+      if (!this.#hasRoom()) {
+        this.#socket.pause();
+        return;
+      }
+      const request = this.#requestsWaiting[this.#nextRequest];
+      if (request === undefined) break;
+      this.#nextRequest += 1;
+      if (request.command === NBD_CMD.DISC) {
+        this.#requestsWaiting = NO_REQUESTS;
+        this.#nextRequest = 0;
+        this.finish();
+        return;
+      }
+      this.#accept(request);
+    }
+    this.#requestsWaiting = NO_REQUESTS;
+    this.#nextRequest = 0;
+    if (this.#socket.isPaused()) this.#socket.resume();
+    if (this.#state === 'ending') this.#endWhenAnswered();
+  };
+
+  #hasRoom(): boolean {
+    if (this.#readBytes + this.#socket.writableLength >= OWED_BYTES_MAX) return false;
+    if (this.#device.hasRoom()) return true;
+    if (!this.#waitsForRoom) {
+      this.#waitsForRoom = true;
+      this.#device.whenRoom(() => {
+        this.#waitsForRoom = false;
+        this.#takeIn();
+      });
+    }
+    return false;
   }
 
   #accept(request: NbdRequest): void {
     this.#unanswered += 1;
     const job = toNbdJob(request, this.#features);
     if (job instanceof NbdJob) {
+      if (job.kind === 'read') this.#readBytes += job.lengthBytes;
       this.#device.submit(job, this.#onCompleted);
     } else {
       this.options.onRefused(request, job);
@@ -127,7 +173,8 @@ export class NbdSession {
   }
 
   readonly #onCompleted = (job: NbdJob, result: BlockResult): void => {
-    if (this.#unanswered < 0) return;
+    if (this.#state === 'gone') return;
+    if (job.kind === 'read') this.#readBytes -= job.lengthBytes;
     if (result.error !== undefined) {
       this.options.onRefused(job, result.error);
       this.#replyError(job, result.error);
@@ -211,34 +258,17 @@ export class NbdSession {
   /** Once per turn of the event loop in which something was answered. */
   readonly #endTurn = (): void => {
     this.#turnEnds = false;
-    if (this.#unanswered < 0) return;
-    if (!this.#replies.flush()) this.#pause(PAUSE.clientSlow);
-    if (this.#ended) this.#endWhenAnswered();
+    if (this.#state === 'gone') return;
+    this.#replies.flush();
+    if (this.#socket.isPaused()) this.#takeIn();
+    this.#endWhenAnswered();
   };
 
   #endWhenAnswered(): void {
-    if (this.#unanswered > 0) return;
+    if (this.#state === 'serving' || this.#state === 'gone') return;
+    if (this.#unanswered > 0 || this.#nextRequest < this.#requestsWaiting.length) return;
     this.#replies.flush();
     if (!this.#socket.writableEnded) this.#socket.end();
     this.#stopped?.();
-  }
-
-  #pauseUntilRoom(): void {
-    if ((this.#pauses & PAUSE.deviceFull) !== 0) return;
-    this.#pause(PAUSE.deviceFull);
-    this.#device.whenRoom(() => {
-      this.#resume(PAUSE.deviceFull);
-    });
-  }
-
-  #pause(reason: number): void {
-    if (this.#pauses === 0) this.#socket.pause();
-    this.#pauses |= reason;
-  }
-
-  #resume(reason: number): void {
-    if ((this.#pauses & reason) === 0) return;
-    this.#pauses &= ~reason;
-    if (this.#pauses === 0) this.#socket.resume();
   }
 }

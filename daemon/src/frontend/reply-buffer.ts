@@ -51,18 +51,16 @@ export class ReplyBuffer {
     this.#pieces.push(data);
   }
 
-  /** Hands everything to the socket. @returns false if the socket wants a pause */
-  flush(): boolean {
+  /** Hands everything to the socket. What it cannot take at once shows in its writableLength. */
+  flush(): void {
     this.#closePiece();
     const pieces = this.#pieces;
-    if (pieces.length === 0) return true;
+    if (pieces.length === 0) return;
     this.#pieces = [];
     if (pieces.length > 1) this.socket.cork();
-    let welcome = true;
-    for (const piece of pieces) welcome = this.socket.write(piece);
+    for (const piece of pieces) this.socket.write(piece);
     if (pieces.length > 1) this.socket.uncork();
     this.#reuseSlab();
-    return welcome;
   }
 
   /** What the kernel took at once is copied already: the slab can begin again, and costs no new memory. */

@@ -38,14 +38,26 @@ const KIND_OF_STATUS: Readonly<Record<status, StorageErrorKind>> = {
   [status.UNAUTHENTICATED]: 'denied',
 };
 
+/** A status message travels in an HTTP/2 header, percent-encoded: this stays far below what headers may have. */
+const SENTENCE_CHARS_MAX = 1000;
+
 /** What a handler ends a call or stream with: the kind as a status code, the sentence as its message. */
 export function toServiceError(error: unknown): { code: status; details: string } {
   if (error instanceof StorageError)
-    return { code: STATUS_OF_KIND[error.kind], details: error.message };
+    return { code: STATUS_OF_KIND[error.kind], details: toSentence(error.message) };
   if (error instanceof BlockError && error.errno === 'ENOSPC') {
-    return { code: status.RESOURCE_EXHAUSTED, details: error.reason };
+    return { code: status.RESOURCE_EXHAUSTED, details: toSentence(error.reason) };
   }
-  return { code: status.INTERNAL, details: error instanceof Error ? error.message : String(error) };
+  const text = error instanceof Error ? error.message : String(error);
+  return { code: status.INTERNAL, details: toSentence(text) };
+}
+
+/**
+ * Sentences quote names that came over the wire. Half a surrogate pair in one of them would make grpc-js
+ * throw where nobody catches: going through UTF-8 replaces it.
+ */
+function toSentence(text: string): string {
+  return Buffer.from(text.slice(0, SENTENCE_CHARS_MAX)).toString();
 }
 
 /** A code that gRPC does not define is a bug of the other side. */

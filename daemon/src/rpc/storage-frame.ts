@@ -15,7 +15,6 @@ import type {
   NodeFrame,
   OpenFrame,
   OpenedFrame,
-  PingFrame,
   VolumeMessage,
 } from './storage-messages.js';
 import {
@@ -30,8 +29,8 @@ import {
 const OPEN = lookupType('blkferry.storage.v1.Open');
 const OPENED = lookupType('blkferry.storage.v1.Opened');
 
-/** The field of both frames that holds a batch; 1 is open or opened, 3 is ping or pong. */
-const FIELD = { open: 1, batch: 2, ping: 3 } as const;
+/** Fields of both frames: 1 is open or opened, 3 is ping or pong, 4 is the node's only. */
+const FIELD = { open: 1, batch: 2, ping: 3, resized: 4 } as const;
 
 export function encodeClientFrame(frame: ClientFrame): LazyMessage {
   switch (frame.kind) {
@@ -41,7 +40,7 @@ export function encodeClientFrame(frame: ClientFrame): LazyMessage {
       return encodeField(encodeMessage(OPEN, { ...frame }));
     case 'ping':
     case 'pong':
-      return encodePing(frame);
+      return encodeNumber(FIELD.ping, frame.number);
   }
 }
 
@@ -53,13 +52,15 @@ export function encodeNodeFrame(frame: NodeFrame): LazyMessage {
       return encodeField(encodeMessage(OPENED, toOpenedMessage(frame)));
     case 'ping':
     case 'pong':
-      return encodePing(frame);
+      return encodeNumber(FIELD.ping, frame.number);
+    case 'resized':
+      return encodeNumber(FIELD.resized, frame.sizeBytes);
   }
 }
 
 /** @throws StorageError 'invalid' */
 export function decodeClientFrame(frame: Buffer): ClientFrame {
-  const { field, bytes, start, end } = findBody(frame);
+  const { field, bytes, start, end } = findBody(frame, FIELD.ping);
   switch (field) {
     case FIELD.open:
       return {
@@ -75,12 +76,14 @@ export function decodeClientFrame(frame: Buffer): ClientFrame {
 
 /** @throws StorageError 'invalid' */
 export function decodeNodeFrame(frame: Buffer): NodeFrame {
-  const { field, bytes, start, end } = findBody(frame);
+  const { field, bytes, start, end } = findBody(frame, FIELD.resized);
   switch (field) {
     case FIELD.open:
       return toOpenedFrame(decodeMessage(OPENED, bytes.subarray(start, end)) as OpenedMessage);
     case FIELD.batch:
       return decodeReplyBatch(bytes, start, end);
+    case FIELD.resized:
+      return { kind: 'resized', sizeBytes: readFixed64(bytes, start) };
     default:
       return { kind: 'pong', number: readFixed64(bytes, start) };
   }
@@ -97,14 +100,17 @@ interface Body {
 /**
  * The one body of a frame. Should there be several, protobuf wants the last of a oneof, and a message
  * that comes in two pieces as one: its pieces end to end.
+ *
+ * @param lastField the highest field number that this frame has; others are unknown and left out
  */
-function findBody(bytes: Buffer): Body {
+function findBody(bytes: Buffer, lastField: number): Body {
   const reader = new WireReader(bytes, 0, bytes.length);
   let body: Body | undefined;
   for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
     const field = tag >>> 3;
     const wireType = tag & 7;
-    if (field === FIELD.ping && wireType === WIRE_TYPE.FIXED64) {
+    const isNumber = field >= FIELD.ping && field <= lastField;
+    if (isNumber && wireType === WIRE_TYPE.FIXED64) {
       body = { field, bytes, start: reader.at, end: reader.at + 8 };
       reader.skip(wireType);
     } else if ((field === FIELD.open || field === FIELD.batch) && wireType === WIRE_TYPE.BYTES) {
@@ -126,10 +132,10 @@ function joined(first: Body, second: Body): Body {
   return { field: second.field, bytes, start: 0, end: bytes.length };
 }
 
-function encodePing(frame: PingFrame): Buffer {
+function encodeNumber(field: number, number: number): Buffer {
   const bytes = Buffer.alloc(9);
-  bytes[0] = (FIELD.ping << 3) | WIRE_TYPE.FIXED64;
-  writeFixed64(bytes, frame.number, 1);
+  bytes[0] = (field << 3) | WIRE_TYPE.FIXED64;
+  writeFixed64(bytes, number, 1);
   return bytes;
 }
 

@@ -138,5 +138,11 @@ export interface PingFrame {
   readonly number: number;
 }
 
+export interface ResizedFrame {
+  readonly kind: 'resized';
+  /** What the volume has now. */
+  readonly sizeBytes: number;
+}
+
 export type ClientFrame = OpenFrame | RequestBatchFrame | PingFrame;
-export type NodeFrame = OpenedFrame | ReplyBatchFrame | PingFrame;
+export type NodeFrame = OpenedFrame | ReplyBatchFrame | PingFrame | ResizedFrame;

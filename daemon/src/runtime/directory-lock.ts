@@ -1,4 +1,4 @@
-/** A directory that only one process of its kind may use at a time. */
+/** A directory that only one process of its kind may use at a time, and nobody but its owner at all. */
 import fs from 'node:fs';
 import path from 'node:path';
 import { lockExclusive } from 'blkferry-kernel';
@@ -7,12 +7,10 @@ import { lockExclusive } from 'blkferry-kernel';
  * Makes the directory (mode 0700) if needed and takes its lock, which ends with the process.
  * @param program who uses it, and `setting` how to choose another, for the message
  * @returns gives the lock up
- * @throws Error with a sentence that names the other's pid
+ * @throws Error with a sentence: the directory cannot be used, is another user's, or is in use (by which pid)
  */
 export function lockDirectory(directory: string, program: string, setting: string): () => void {
-  fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
-  const file = path.join(directory, 'lock');
-  const fd = fs.openSync(file, fs.constants.O_RDWR | fs.constants.O_CREAT, 0o600);
+  const fd = openLockFile(directory, setting);
   if (!lockExclusive(fd)) {
     const pid = fs.readFileSync(fd, 'utf8').trim();
     fs.closeSync(fd);
@@ -25,4 +23,29 @@ export function lockDirectory(directory: string, program: string, setting: strin
   return () => {
     fs.closeSync(fd);
   };
+}
+
+function openLockFile(directory: string, setting: string): number {
+  try {
+    fs.mkdirSync(directory, { recursive: true, mode: 0o700 });
+    requireOwner(directory);
+    return fs.openSync(
+      path.join(directory, 'lock'),
+      fs.constants.O_RDWR | fs.constants.O_CREAT,
+      0o600,
+    );
+  } catch (error) {
+    throw new Error(
+      `${directory} cannot be used: ${(error as Error).message}; choose another directory with ${setting}`,
+      { cause: error },
+    );
+  }
+}
+
+/** In a place that everybody may write to, such as /tmp, another user could have made it first. */
+function requireOwner(directory: string): void {
+  const userId = process.getuid?.();
+  const { uid, mode } = fs.statSync(directory);
+  if (uid !== userId && userId !== 0) throw new Error(`it belongs to user ${uid}`);
+  if ((mode & 0o002) !== 0) throw new Error('everybody may write to it');
 }

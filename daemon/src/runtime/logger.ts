@@ -6,7 +6,10 @@ import bunyan from 'bunyan';
 
 export type Logger = bunyan;
 
+/** @param level the least important one that is written */
 export function createLogger(program: string, level: bunyan.LogLevelString): Logger {
+  // Whoever reads the log may go away, and come back as another process. Guests' disks do not depend on it.
+  process.stderr.on('error', () => undefined);
   return bunyan.createLogger({
     name: program,
     level,

@@ -82,6 +82,10 @@ export class SessionStream implements TableSession {
     });
   }
 
+  resized(sizeBytes: number): void {
+    if (this.#state === 'open') this.#send({ kind: 'resized', sizeBytes }, 0);
+  }
+
   whenGone(): Promise<void> {
     return this.#gone;
   }
@@ -188,7 +192,8 @@ export class SessionStream implements TableSession {
         this.#send(frame, bytes);
       },
       flushFailed: () => {
-        verifiers.flushFailed(open.volumeId, device);
+        // Said once: a guest asks again and again.
+        if (!verifiers.flushFailed(open.volumeId, device)) return;
         options.log.warn(
           { event: 'flush_failed', volumeId: open.volumeId },
           `volume ${open.volumeId} could not be made durable; look at the node's disk`,

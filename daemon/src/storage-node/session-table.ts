@@ -14,6 +14,8 @@ export interface TableSession {
   end(reason: StorageError): void;
   /** Executes nothing new, answers what was received, then ends the stream with the reason. */
   drain(reason: StorageError): void;
+  /** The volume has another size now. */
+  resized(sizeBytes: number): void;
   /** Resolves when it has ended and everything that it had given to the backend has completed. */
   whenGone(): Promise<void>;
 }

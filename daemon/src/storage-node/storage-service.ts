@@ -151,6 +151,7 @@ export class StorageService implements SessionHost {
       }
       const resized = await catalog.resize(volumeId, request.sizeBytes);
       const { name, sizeBytes: toBytes } = resized;
+      for (const session of this.sessions.ofVolume(volumeId)) session.resized(toBytes);
       log.info(
         { event: 'volume_resized', volume: name, fromBytes: record.sizeBytes, toBytes },
         `volume ${name} resized`,

@@ -12,6 +12,7 @@ import { syncFolder } from './atomic-file.js';
 import type { BackendVolume, StorageBackend } from './backend/backend.js';
 import type { Catalog, NewVolume } from './catalog.js';
 import type { DataDirectory } from './data-directory.js';
+import { OpenDevices } from './open-devices.js';
 import { checkNewVolume, checkSize } from './volume-name.js';
 import {
   readVolumeRecord,
@@ -19,11 +20,6 @@ import {
   writeNewVolumeRecord,
 } from './volume-record-file.js';
 import type { VolumeRecord } from './volume-record.js';
-
-interface OpenVolume {
-  readonly device: Promise<BackendVolume>;
-  users: number;
-}
 
 export interface CatalogFindings {
   /** Volumes whose creation or deletion a crash had interrupted, now removed. */
@@ -34,7 +30,7 @@ export interface CatalogFindings {
 
 export class VolumeCatalog implements Catalog {
   readonly #records = new Map<string, VolumeRecord>();
-  readonly #open = new Map<string, OpenVolume>();
+  readonly #devices = new OpenDevices();
   /** Work on one volume at a time; names are reserved while they are created. */
   readonly #queues = new Map<string, Promise<unknown>>();
 
@@ -133,46 +129,38 @@ export class VolumeCatalog implements Catalog {
   delete(volumeId: string): Promise<void> {
     return this.#oneAtATime(volumeId, async () => {
       const record = this.#require(volumeId);
-      if (this.#open.has(volumeId))
+      if (this.#devices.has(volumeId))
         throw new StorageError('refused', `volume ${record.name} is open`);
-      this.#records.delete(volumeId);
-      await this.#engine(record).delete(record);
-      if (!isKeptOnDisk(record)) return;
+      if (!isKeptOnDisk(record)) {
+        this.#records.delete(volumeId);
+        await this.#engine(record).delete(record);
+        return;
+      }
       const gone = path.join(this.directory.deleting, volumeId);
       await fs.rename(this.#folder(volumeId), gone);
+      this.#records.delete(volumeId);
       await syncFolder(this.directory.volumes);
+      await this.#engine(record).delete(record);
       await fs.rm(gone, { recursive: true, force: true });
     });
   }
 
   async open(volumeId: string): Promise<BackendVolume> {
     const record = this.#require(volumeId);
-    let volume = this.#open.get(volumeId);
-    if (volume === undefined) {
-      volume = { device: this.#engine(record).open(record, this.#folder(volumeId)), users: 0 };
-      this.#open.set(volumeId, volume);
-    }
-    volume.users += 1;
     try {
-      return await volume.device;
-    } catch (error) {
-      volume.users -= 1;
-      if (this.#open.get(volumeId) === volume) this.#open.delete(volumeId);
-      throw new StorageError(
-        'internal',
-        `volume ${record.name} cannot be opened: ${BlockError.from(error).reason}`,
-        { cause: error },
+      return await this.#devices.take(volumeId, () =>
+        this.#engine(record).open(this.#require(volumeId), this.#folder(volumeId)),
       );
+    } catch (error) {
+      const { reason } = BlockError.from(error);
+      throw new StorageError('internal', `volume ${record.name} cannot be opened: ${reason}`, {
+        cause: error,
+      });
     }
   }
 
-  async release(volumeId: string): Promise<void> {
-    const volume = this.#open.get(volumeId);
-    if (volume === undefined) return;
-    volume.users -= 1;
-    if (volume.users > 0) return;
-    this.#open.delete(volumeId);
-    await (await volume.device).close();
+  release(volumeId: string): Promise<void> {
+    return this.#devices.give(volumeId);
   }
 
   async allocatedBytes(volumeId: string): Promise<number> {
@@ -188,9 +176,7 @@ export class VolumeCatalog implements Catalog {
   }
 
   async close(): Promise<void> {
-    const open = [...this.#open.values()];
-    this.#open.clear();
-    for (const { device } of open) await (await device).close();
+    await this.#devices.closeAll();
     this.directory.unlock();
   }
 

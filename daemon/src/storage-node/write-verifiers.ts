@@ -30,12 +30,18 @@ export class WriteVerifiers {
     return volume.verifier;
   }
 
-  /** A flush, or a request with FUA, failed on this device: answered writes may be lost. */
-  flushFailed(volumeId: string, device: BackendVolume): void {
+  /**
+   * A flush, or a request with FUA, failed on this device: answered writes may be lost.
+   *
+   * @returns true if that is news
+   */
+  flushFailed(volumeId: string, device: BackendVolume): boolean {
     const volume = this.#volumes.get(volumeId);
+    if (volume?.failed === device) return false;
     if (volume === undefined) {
       this.#volumes.set(volumeId, { verifier: this.ofNode, failed: device });
     } else volume.failed = device;
+    return true;
   }
 
   /** The volume is gone. */

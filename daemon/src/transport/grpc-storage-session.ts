@@ -148,6 +148,9 @@ export class GrpcStorageSession implements StorageSession {
       case 'ping':
         this.#end(new StorageError('internal', 'the node sent a ping'));
         return;
+      case 'resized':
+        if (this.#opened) this.events.resized(frame.sizeBytes);
+        return;
       case 'pong':
         // A sign of life, which is all that was asked for.
         return;

@@ -50,6 +50,8 @@ export interface SessionEvents {
    * Another value than in `opened` means that the node may have lost unflushed writes.
    */
   verifierSeen(writeVerifier: bigint): void;
+  /** The volume has this many bytes now. */
+  resized(sizeBytes: number): void;
   /**
    * The session is over; what was not completed is unanswered. Exactly once, also when it never
    * opened, and nothing follows. Not called after `close`.

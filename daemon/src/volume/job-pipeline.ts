@@ -112,12 +112,13 @@ export class JobPipeline {
   }
 
   /** The node answered. */
-  completed(sequence: number, result: BlockResult): void {
+  completed(sequence: number, answer: BlockResult): void {
     const job = this.#inFlight.take(sequence);
     if (job === undefined) {
       this.options.onUnasked(sequence);
       return;
     }
+    const result = checkedAnswer(job, answer);
     this.#window.release(job);
     if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
     if (result.error === undefined) {
@@ -217,6 +218,14 @@ export class JobPipeline {
     this.counters.requestsReplayed += 1;
     return job;
   }
+}
+
+/** A read of the wrong length would shift everything behind it on the client's connection. */
+function checkedAnswer({ request }: Job, answer: BlockResult): BlockResult {
+  if (request.kind !== 'read' || answer.error !== undefined) return answer;
+  if (answer.payload.length === request.lengthBytes) return answer;
+  const sentence = `the node answered a read of ${request.lengthBytes} bytes with ${answer.payload.length}`;
+  return failed(new BlockError('EIO', sentence));
 }
 
 function lossDetail({ origin, request }: Job): string {

@@ -34,6 +34,7 @@ export interface LinkEvents {
   up(session: StorageSession, facts: OpenedFrame): void;
   completed(sequence: number, result: BlockResult): void;
   verifierSeen(writeVerifier: bigint): void;
+  resized(sizeBytes: number): void;
   /** The session ended or a try to open one failed; another try follows by itself. */
   down(reason: StorageError): void;
   /** Another writer has the volume. No further try. */
@@ -179,6 +180,9 @@ export class VolumeLink {
         },
         verifierSeen: (writeVerifier) => {
           if (heard()) this.events.verifierSeen(writeVerifier);
+        },
+        resized: (sizeBytes) => {
+          if (heard()) this.events.resized(sizeBytes);
         },
         ended: (reason) => {
           if (heard()) this.#onEnded(reason);

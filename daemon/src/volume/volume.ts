@@ -79,6 +79,9 @@ export class Volume implements PacedBlockDevice {
         const sentence = 'the node lost its unflushed writes; sending them again';
         this.#link.restart(new StorageError('unavailable', sentence));
       },
+      resized: (sizeBytes) => {
+        this.#facts = { ...this.#facts, sizeBytes };
+      },
       down: (reason) => {
         this.#down(reason);
       },

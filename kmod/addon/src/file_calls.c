@@ -6,7 +6,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/file.h>
+#include <sys/syscall.h>
 #include <unistd.h>
+
+/* linux/fs.h, which does not go together with some versions of sys/mount.h; part of the kernel's ABI. */
+#ifndef RENAME_EXCHANGE
+#define RENAME_EXCHANGE (1 << 1)
+#endif
 
 int bf_fallocate(int fd, int mode, int64_t offset, int64_t length)
 {
@@ -31,4 +37,10 @@ int bf_lock_exclusive(int fd)
 			return -errno;
 	}
 	return 0;
+}
+
+int bf_exchange_names(const char *first, const char *second)
+{
+	/* By its number, because not every C library has a function for it. */
+	return syscall(SYS_renameat2, AT_FDCWD, first, AT_FDCWD, second, RENAME_EXCHANGE) == 0 ? 0 : -errno;
 }

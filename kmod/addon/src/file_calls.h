@@ -16,4 +16,7 @@ int64_t bf_seek(int fd, int64_t offset, int whence);
 /* flock(2), exclusive and without waiting: -EWOULDBLOCK if somebody else holds it. */
 int bf_lock_exclusive(int fd);
 
+/* renameat2(2) with RENAME_EXCHANGE: each of two files gets the other's name, at one moment. */
+int bf_exchange_names(const char *first, const char *second);
+
 #endif

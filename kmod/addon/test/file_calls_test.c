@@ -10,9 +10,42 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
+#include "errno_name.h"
 #include "file_calls.h"
+
+/* Two files change names; a name that is not there leaves the other as it was. */
+static void test_exchange(void)
+{
+	char first[] = "/tmp/blkferry-file-calls-XXXXXX";
+	char second[] = "/tmp/blkferry-file-calls-XXXXXX";
+	int fd = mkstemp(first);
+	int other = mkstemp(second);
+	char letter;
+
+	assert(fd >= 0 && other >= 0);
+	assert(write(fd, "1", 1) == 1 && write(other, "2", 1) == 1);
+	close(other);
+	assert(bf_exchange_names(first, second) == 0);
+	other = open(first, O_RDONLY);
+	assert(read(other, &letter, 1) == 1 && letter == '2');
+	close(other);
+	close(fd);
+	unlink(second);
+	assert(bf_exchange_names(first, second) == -ENOENT);
+	assert(access(first, F_OK) == 0);
+	unlink(first);
+}
+
+static void test_errno_names(void)
+{
+	assert(strcmp(bf_errno_name(ENOSPC), "ENOSPC") == 0);
+	assert(strcmp(bf_errno_name(EXDEV), "EXDEV") == 0);
+	assert(strcmp(bf_errno_name(0), "EUNKNOWN") == 0);
+	assert(strcmp(bf_errno_name(-1), "EUNKNOWN") == 0);
+}
 
 int main(void)
 {
@@ -40,6 +73,8 @@ int main(void)
 	assert(bf_lock_exclusive(second) == 0);
 	close(second);
 	unlink(path);
+	test_exchange();
+	test_errno_names();
 	puts("file_calls: all assertions held");
 	return 0;
 }

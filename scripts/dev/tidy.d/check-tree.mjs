@@ -1,5 +1,6 @@
 /** All checks of tidy over one tree. */
 import { checkDependencies } from './dependencies.mjs';
+import { checkDocumentNames } from './document-names.mjs';
 import { checkFileNames } from './file-names.mjs';
 import { checkImportCycles } from './import-cycles.mjs';
 import { checkImportDirection } from './import-direction.mjs';
@@ -17,6 +18,7 @@ const CHECKS = [
   checkDependencies,
   checkUnusedFiles,
   checkRoomReadmes,
+  checkDocumentNames,
   checkFileNames,
   checkLengths,
   checkLeftovers,

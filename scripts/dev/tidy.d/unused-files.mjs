@@ -22,12 +22,19 @@ export function checkUnusedFiles(tree) {
       .map((path) => unused(path, usedByTests.has(path) ? 'only tests use it' : 'nobody uses it')),
     ...paths
       .filter((path) => /^test\/.*\.ts$/.test(path) && !usedByTests.has(path))
+      .filter((path) => !isStartedBy(tree, usedByTests, path))
       .map((path) => unused(path, 'no test imports it')),
     ...paths
       .filter((path) => /^scripts\/.*\.mjs$/.test(path))
       .filter((path) => !usedByCommands.has(path) && !usedByTests.has(path))
       .map((path) => unused(path, 'no script imports it and it is not a command itself')),
   ];
+}
+
+/** A program that a test starts as a process of its own is named there, not imported. */
+function isStartedBy(tree, starters, path) {
+  const name = path.split('/').pop().replace(/\.ts$/, '.js');
+  return [...starters].some((starter) => tree.byPath.get(starter)?.text.includes(name));
 }
 
 function unused(path, why) {

@@ -50,6 +50,16 @@ describe('error kinds and gRPC status codes', () => {
   });
 });
 
+describe('a status message', () => {
+  it('is cut and made well-formed, because names in it came over the wire', () => {
+    const { details } = toServiceError(new StorageError('not-found', `\ud800${'x'.repeat(5000)}`));
+    assert.equal(details, `\ufffd${'x'.repeat(999)}`);
+    encodeURI(details);
+    const cutInHalf = toServiceError(new StorageError('invalid', `${'x'.repeat(999)}\u{1f600}`));
+    assert.equal(cutInHalf.details, `${'x'.repeat(999)}\ufffd`);
+  });
+});
+
 describe('error numbers of the wire', () => {
   it('are those of storage.proto', () => {
     const byProtocol: Readonly<Record<BlockErrno, number>> = {

@@ -229,6 +229,12 @@ const FAULTS: readonly Fault[] = [
     words: 'is missing',
   },
   {
+    name: 'a document that names a file which is not there',
+    plant: { 'daemon/src/volume/README.md': 'See `volume.ts`, then `flush-barrier.ts`.\n' },
+    place: 'daemon/src/volume/README.md:1',
+    words: 'names flush-barrier.ts, which is not there',
+  },
+  {
     name: 'a file name that says nothing',
     plant: used('daemon/src/volume/utils.ts', source('export const many = 1;')),
     place: 'daemon/src/volume/utils.ts:1',

@@ -96,6 +96,22 @@ describe('the calls of a storage node', () => {
     }
   });
 
+  it('survive names that are no text (half a surrogate pair in CESU-8) or very long', async () => {
+    for (const [name, sentence] of [
+      [Buffer.from([0xed, 0xa0, 0x80]), /INVALID_ARGUMENT: not a GetVolumeRequest message/],
+      [Buffer.alloc(100_000, 0x61), /NOT_FOUND: this node has no volume named aaa/],
+    ] as const) {
+      const lengthBytes = Buffer.from([
+        (name.length & 127) | 128,
+        ((name.length >> 7) & 127) | 128,
+        name.length >> 14,
+      ]);
+      const request = Buffer.concat([Buffer.from([0x0a]), lengthBytes, name]);
+      await assert.rejects(served.wire.call('GetVolume', request), sentence);
+    }
+    await served.wire.call('GetNode', {});
+  });
+
   it('resize a volume under an open session, which uses the new size at once', async () => {
     const session = await served.openWriter();
     const grown = { name: 'v1', sizeBytes: 2 * 1024 * 1024, allowShrink: false };

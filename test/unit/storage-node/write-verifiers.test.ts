@@ -16,7 +16,8 @@ describe('WriteVerifiers', () => {
   it('keeps it on a device whose flush failed, and changes it once when the volume is opened again', () => {
     const verifiers = new WriteVerifiers(7n);
     const failing = newDevice();
-    verifiers.flushFailed('a', failing);
+    assert.equal(verifiers.flushFailed('a', failing), true);
+    assert.equal(verifiers.flushFailed('a', failing), false);
     assert.equal(verifiers.ofDevice('a', failing), 7n);
     const reopened = newDevice();
     const changed = verifiers.ofDevice('a', reopened);

@@ -77,6 +77,7 @@ function openSession(): {
       opened: ({ writeVerifier }) => log.push(`opened ${writeVerifier}`),
       completed: (sequence) => log.push(`completed ${sequence}`),
       verifierSeen: (verifier) => log.push(`verifier ${verifier}`),
+      resized: (sizeBytes) => log.push(`resized ${sizeBytes}`),
       ended: (reason) => log.push(`ended ${reason.message}`),
     },
     clock,
@@ -150,6 +151,13 @@ describe('GrpcStorageSession', () => {
     });
     await settle();
     assert.deepEqual(log, ['opened 5', 'verifier 5', 'completed 1', 'completed 2']);
+  });
+
+  it('tells that the volume was resized', async () => {
+    const { stream, log } = await opened();
+    stream.answer({ kind: 'resized', sizeBytes: 4096 });
+    await settle();
+    assert.deepEqual(log, ['opened 5', 'resized 4096']);
   });
 
   it('asks a silent node for a sign of life, and is content with a pong', async () => {

@@ -37,6 +37,25 @@ describe('Volume with its node there', () => {
     assert.equal(volume.counters.failedRequests, 1);
   });
 
+  it('knows its new size as soon as the node tells', async () => {
+    const { volume, node } = await openVolume();
+    node.resize(NODE_BYTES / 2);
+    assert.equal(volume.facts.sizeBytes, NODE_BYTES / 2);
+    await assert.rejects(
+      submitAsync(volume, readRequest(NODE_BYTES / 2, 512)),
+      (error: BlockError) => error.errno === 'EINVAL',
+    );
+  });
+
+  it('makes EIO of a read that comes back with another length', async () => {
+    const { volume, node } = await openVolume();
+    node.readBytesMissing = 1;
+    await assert.rejects(
+      submitAsync(volume, readRequest(0, 512)),
+      /answered a read of 512 bytes with 511/,
+    );
+  });
+
   it('passes a failed write on with its errno', async () => {
     const { volume, node } = await openVolume();
     node.writeError = new BlockError('ENOSPC', 'disk full');

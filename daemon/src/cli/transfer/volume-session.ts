@@ -74,6 +74,10 @@ export class VolumeSession {
           verifierSeen: (writeVerifier) => {
             opening.#checkVerifier(writeVerifier);
           },
+          resized: (sizeBytes) => {
+            const sentence = `the volume was resized to ${sizeBytes} bytes meanwhile`;
+            opening.end(new StorageError('refused', sentence));
+          },
           ended: (reason) => {
             opening.end(reason);
             reject(reason);

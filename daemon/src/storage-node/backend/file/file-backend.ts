@@ -2,8 +2,9 @@
  * The default backend: one sparse file, `data`, per volume.
  *
  * Reads and writes are synchronous: on pages in the cache they cost a third of the asynchronous ones,
- * and they keep the order of requests by themselves. fdatasync is asynchronous, because it waits for
- * the disk. What a crash leaves is what the last fdatasync covered, and perhaps more.
+ * and they keep the order of requests by themselves. Only a long trim or write-zeroes takes several turns
+ * (range-change.ts), and then the others wait behind it (request-line.ts). fdatasync is asynchronous,
+ * because it waits for the disk. What a crash leaves is what the last fdatasync covered, and perhaps more.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -13,17 +14,21 @@ import {
   BLOCK_FLAG,
   DONE,
   failed,
+  payloadBytes,
   type BlockRequest,
   type BlockResult,
 } from '../../../block/block-request.js';
 import type { BlockCompletion } from '../../../block/block-device.js';
 import { REQUEST_BYTES_MAX, type DeviceFacts } from '../../../block/device-facts.js';
+import { checkRequest } from '../../../block/request-check.js';
 import type { BackendVolume, StorageBackend, VolumeIdentity } from '../backend.js';
 import { completeWithFua } from '../fua-emulation.js';
 import { fileExtents } from './file-extents.js';
 import { FlushQueue } from './flush-queue.js';
+import { RangeChange } from './range-change.js';
 import { ReadSlab } from './read-slab.js';
-import { punchHole, writeZeroes, zeroQuickly } from './zeroing.js';
+import { RequestLine } from './request-line.js';
+import { canPunchHoles } from './zeroing.js';
 
 /** The block of nearly every file system. */
 const PREFERRED_BYTES = 4096;
@@ -79,15 +84,16 @@ class FileVolume implements BackendVolume {
   #facts: DeviceFacts;
   readonly #flushes: FlushQueue;
   readonly #slab = new ReadSlab();
-  #closed = false;
+  readonly #line = new RequestLine();
+  /** Set when the volume takes no more requests. */
+  #closed: Promise<void> | undefined;
 
   constructor(
     readonly fd: number,
     volume: VolumeIdentity,
   ) {
     this.#flushes = new FlushQueue(fd);
-    // Beyond the end a hole changes nothing; it tells whether the file system can make one.
-    const canPunch = punchHole(fd, volume.sizeBytes, PREFERRED_BYTES);
+    const canPunch = canPunchHoles(fd, volume.sizeBytes);
     this.#facts = {
       sizeBytes: volume.sizeBytes,
       blockBytes: volume.blockBytes,
@@ -108,17 +114,92 @@ class FileVolume implements BackendVolume {
   }
 
   submit<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
-    if (this.#closed) {
-      complete(request, failed(new BlockError('ESHUTDOWN', 'the volume is closed')));
-      return;
-    }
-    if (request.kind === 'flush') {
+    if (this.#closed !== undefined) complete(request, failed(closedError()));
+    else if (request.kind === 'flush') {
+      // It covers what has completed, so it need not wait behind what has not.
       this.#flushes.flush((error) => {
         complete(request, error === undefined ? DONE : failed(error));
       });
+    } else if (this.#line.isFree) this.#start(request, complete);
+    else {
+      this.#line.enter(() => {
+        // A resize may have been before it in the line.
+        const refusal = checkRequest(request, this.#facts);
+        if (refusal === undefined) this.#start(request, complete);
+        else complete(request, failed(refusal));
+      });
+    }
+  }
+
+  async resize(sizeBytes: number): Promise<void> {
+    if (this.#closed !== undefined) throw closedError();
+    await new Promise<void>((resolve, reject) => {
+      this.#line.enter(() => {
+        this.#resizeNow(sizeBytes).then(resolve, reject);
+      });
+    });
+  }
+
+  close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
+  }
+
+  async #end(): Promise<void> {
+    await this.#line.whenIdle();
+    await this.#flushes.whenIdle();
+    fs.closeSync(this.fd);
+  }
+
+  async #resizeNow(sizeBytes: number): Promise<void> {
+    const { sizeBytes: oldBytes } = this.#facts;
+    if (sizeBytes < oldBytes) {
+      // First of all nobody goes beyond the new end; if the rest fails, the next open cuts the file.
+      this.#facts = { ...this.#facts, sizeBytes };
+      fs.ftruncateSync(this.fd, sizeBytes);
+      await this.#flushed();
       return;
     }
-    const result = this.#apply(request);
+    // What a failed shrink left beyond the end must not come back as data.
+    fs.ftruncateSync(this.fd, oldBytes);
+    fs.ftruncateSync(this.fd, sizeBytes);
+    await this.#flushed();
+    this.#facts = { ...this.#facts, sizeBytes };
+  }
+
+  /** By the queue and not by a call of its own: the kernel tells of a failed write-back only once per file. */
+  #flushed(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      this.#flushes.flush((error) => {
+        if (error === undefined) resolve();
+        else reject(error);
+      });
+    });
+  }
+
+  /** In its turn. */
+  #start<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
+    const { offsetBytes, lengthBytes, kind } = request;
+    assert(offsetBytes + lengthBytes <= this.#facts.sizeBytes, 'the request was checked');
+    if (kind !== 'trim' && kind !== 'write-zeroes') {
+      this.#finish(request, this.#apply(request), complete);
+      return;
+    }
+    const change = new RangeChange(this.fd, request);
+    this.#line.run(
+      () => change.step(),
+      (error) => {
+        const result = error === undefined ? DONE : failed(BlockError.from(error));
+        this.#finish(request, result, complete);
+      },
+    );
+  }
+
+  #finish<Request extends BlockRequest>(
+    request: Request,
+    result: BlockResult,
+    complete: BlockCompletion<Request>,
+  ): void {
     completeWithFua(
       request,
       result,
@@ -129,27 +210,8 @@ class FileVolume implements BackendVolume {
     );
   }
 
-  async resize(sizeBytes: number): Promise<void> {
-    fs.ftruncateSync(this.fd, sizeBytes);
-    this.#facts = { ...this.#facts, sizeBytes };
-    await new Promise<void>((resolve, reject) => {
-      fs.fsync(this.fd, (error) => {
-        if (error === null) resolve();
-        else reject(BlockError.from(error));
-      });
-    });
-  }
-
-  async close(): Promise<void> {
-    if (this.#closed) return;
-    this.#closed = true;
-    await this.#flushes.whenIdle();
-    fs.closeSync(this.fd);
-  }
-
   #apply(request: BlockRequest): BlockResult {
     const { offsetBytes, lengthBytes, flags } = request;
-    assert(offsetBytes + lengthBytes <= this.#facts.sizeBytes, 'the request was checked');
     try {
       switch (request.kind) {
         case 'read':
@@ -157,20 +219,17 @@ class FileVolume implements BackendVolume {
         case 'write':
           this.#write(offsetBytes, lengthBytes, request.payload);
           return DONE;
-        case 'trim':
-          punchHole(this.fd, offsetBytes, lengthBytes);
-          return DONE;
-        case 'write-zeroes':
-          return this.#zero(offsetBytes, lengthBytes, flags);
         case 'block-status': {
           const extentsMax = (flags & BLOCK_FLAG.ONE_EXTENT) === 0 ? undefined : 1;
-          return {
-            ...DONE,
-            extents: fileExtents(this.fd, offsetBytes, offsetBytes + lengthBytes, extentsMax),
+          const range = {
+            offsetBytes,
+            endBytes: offsetBytes + lengthBytes,
+            blockBytes: this.#facts.blockBytes,
           };
+          return { ...DONE, extents: fileExtents(this.fd, range, extentsMax) };
         }
         default:
-          // cache: the page cache does it when the read comes; flush is not here.
+          // cache: the page cache does it when the read comes. The others do not come here.
           return DONE;
       }
     } catch (error) {
@@ -199,6 +258,7 @@ class FileVolume implements BackendVolume {
   }
 
   #write(offsetBytes: number, lengthBytes: number, payload: readonly Buffer[]): void {
+    assert(payloadBytes(payload) === lengthBytes, 'a write carries as many bytes as it says');
     let at = offsetBytes;
     for (const part of payload) {
       for (let doneBytes = 0; doneBytes < part.length;) {
@@ -212,16 +272,9 @@ class FileVolume implements BackendVolume {
       }
       at += part.length;
     }
-    assert(at === offsetBytes + lengthBytes, 'a write carries as many bytes as it says');
   }
+}
 
-  #zero(offsetBytes: number, lengthBytes: number, flags: number): BlockResult {
-    if (zeroQuickly(this.fd, offsetBytes, lengthBytes, (flags & BLOCK_FLAG.NO_HOLE) === 0))
-      return DONE;
-    if ((flags & BLOCK_FLAG.FAST_ZERO) !== 0) {
-      return failed(new BlockError('ENOTSUP', 'this file system cannot make zeroes quickly'));
-    }
-    writeZeroes(this.fd, offsetBytes, lengthBytes);
-    return DONE;
-  }
+function closedError(): BlockError {
+  return new BlockError('ESHUTDOWN', 'the volume is closed');
 }

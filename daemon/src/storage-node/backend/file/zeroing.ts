@@ -34,6 +34,17 @@ function firstSupported(...attempts: (() => void)[]): boolean {
   return false;
 }
 
+/** Whether the file system can make holes. Tried beyond the end, where a hole changes nothing. */
+export function canPunchHoles(fd: number, endBytes: number): boolean {
+  try {
+    return punchHole(fd, endBytes, 1);
+  } catch (error) {
+    // The file is as large as one can be there, so there is no beyond: the first trim will tell.
+    if ((error as { code?: string }).code === 'EFBIG') return true;
+    throw error;
+  }
+}
+
 /** Gives the range back. @returns false if the file system cannot; the content is then unchanged */
 export function punchHole(fd: number, offsetBytes: number, lengthBytes: number): boolean {
   return firstSupported(() => {

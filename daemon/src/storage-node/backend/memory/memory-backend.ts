@@ -17,6 +17,8 @@ import type { BackendVolume, StorageBackend, VolumeIdentity } from '../backend.j
 
 const PAGE_BYTES = 64 * 1024;
 const PREFERRED_BYTES = 4096;
+/** A block-status answer is cut here: bounds the pages that one request looks at, to 65536. */
+const STATUS_BYTES_MAX = 4 * 1024 * 1024 * 1024;
 
 type Pages = Map<number, Buffer>;
 
@@ -76,7 +78,7 @@ class MemoryVolume implements BackendVolume {
   submit<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
     if (this.#closed)
       complete(request, failed(new BlockError('ESHUTDOWN', 'the volume is closed')));
-    else complete(request, this.#apply(request));
+    else complete(request, this.#attempt(request));
   }
 
   resize(sizeBytes: number): Promise<void> {
@@ -89,6 +91,14 @@ class MemoryVolume implements BackendVolume {
   close(): Promise<void> {
     this.#closed = true;
     return Promise.resolve();
+  }
+
+  #attempt(request: BlockRequest): BlockResult {
+    try {
+      return this.#apply(request);
+    } catch (error) {
+      return failed(BlockError.from(error, 'ENOMEM'));
+    }
   }
 
   #apply(request: BlockRequest): BlockResult {
@@ -107,7 +117,7 @@ class MemoryVolume implements BackendVolume {
         else this.#write(offsetBytes, zeroPieces(lengthBytes));
         return DONE;
       case 'block-status': {
-        const extents = this.#extents(offsetBytes, lengthBytes);
+        const extents = this.#extents(offsetBytes, Math.min(lengthBytes, STATUS_BYTES_MAX));
         return {
           ...DONE,
           extents: (flags & BLOCK_FLAG.ONE_EXTENT) === 0 ? extents : extents.slice(0, 1),
@@ -137,9 +147,15 @@ class MemoryVolume implements BackendVolume {
   }
 
   #zero(offsetBytes: number, lengthBytes: number): void {
-    for (const { page, start, end } of pieces(offsetBytes, lengthBytes)) {
-      if (start === 0 && end === PAGE_BYTES) this.pages.delete(page);
-      else this.pages.get(page)?.fill(0, start, end);
+    const endBytes = offsetBytes + lengthBytes;
+    // The range may be as long as the volume, which is sparse: whichever is shorter is gone through.
+    const isLong = lengthBytes > this.pages.size * PAGE_BYTES;
+    const indexes = isLong ? [...this.pages.keys()] : pageIndexes(offsetBytes, endBytes);
+    for (const index of indexes) {
+      const start = Math.max(0, offsetBytes - index * PAGE_BYTES);
+      const end = Math.min(PAGE_BYTES, endBytes - index * PAGE_BYTES);
+      if (start === 0 && end === PAGE_BYTES) this.pages.delete(index);
+      else if (start < end) this.pages.get(index)?.fill(0, start, end);
     }
   }
 
@@ -178,6 +194,11 @@ function* pieces(
     yield { page, start, end, at };
     at += end - start;
   }
+}
+
+function* pageIndexes(offsetBytes: number, endBytes: number): Generator<number> {
+  for (let index = Math.floor(offsetBytes / PAGE_BYTES); index * PAGE_BYTES < endBytes; index += 1)
+    yield index;
 }
 
 /** That many zeroes, as views onto one page. */

@@ -1,0 +1,73 @@
+/**
+ * Lets one request of a volume take several turns of the event loop without losing its place: what comes
+ * meanwhile waits behind it, in order. While no such request is under way nothing waits.
+ *
+ * Nothing here limits how many wait: they are unanswered requests of sessions, which have a limit.
+ */
+
+/** Does the next piece of a request. Returns true when there is none left; throws when it fails. */
+export type Step = () => boolean;
+
+export class RequestLine {
+  #busy = false;
+  #waiting: (() => void)[] = [];
+  #idle: (() => void)[] = [];
+
+  /** True if what enters now begins at once. */
+  get isFree(): boolean {
+    return !this.#busy && this.#waiting.length === 0;
+  }
+
+  /** Begins the work when everything before it has ended. */
+  enter(work: () => void): void {
+    if (this.isFree) work();
+    else this.#waiting.push(work);
+  }
+
+  /** Takes the first step now and, if there are more, one in each turn. Called by work whose turn it is. */
+  run(step: Step, done: (error: unknown) => void): void {
+    const outcome = attempt(step);
+    if (outcome.ended) {
+      done(outcome.error);
+      return;
+    }
+    this.#busy = true;
+    const next = (): void => {
+      const { ended, error } = attempt(step);
+      if (!ended) {
+        setImmediate(next);
+        return;
+      }
+      this.#busy = false;
+      done(error);
+      this.#advance();
+    };
+    setImmediate(next);
+  }
+
+  /** Resolves when nothing is under way or waits. */
+  whenIdle(): Promise<void> {
+    if (this.isFree) return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#idle.push(resolve);
+    });
+  }
+
+  #advance(): void {
+    while (!this.#busy) {
+      const work = this.#waiting.shift();
+      if (work === undefined) break;
+      work();
+    }
+    if (!this.isFree) return;
+    for (const wake of this.#idle.splice(0)) wake();
+  }
+}
+
+function attempt(step: Step): { ended: boolean; error: unknown } {
+  try {
+    return { ended: step(), error: undefined };
+  } catch (error) {
+    return { ended: true, error };
+  }
+}

@@ -1,0 +1,78 @@
+/**
+ * The loads: real clients that tell how fast they were. `run(target, {source, sizeBytes, seconds})`
+ * gives `value` in `unit` (more is better) and how many `requests` it took, for the CPU time of each.
+ */
+import { run } from './program.mjs';
+
+const MB = 1e6;
+const KIB = 1024;
+
+/** nbdcopy's own request size. */
+const NBDCOPY_REQUEST_BYTES = 256 * KIB;
+
+/** Requests of qemu-img bench for each second asked for; it knows a number only. */
+const QEMU_REQUESTS_PER_SECOND = 15_000;
+
+export const LOADS = [
+  fio('randread-1', '4k random read', 'randread', '4k', 1),
+  fio('randread-16', '4k random read', 'randread', '4k', 16),
+  fio('randread-64', '4k random read', 'randread', '4k', 64),
+  fio('randwrite-1', '4k random write', 'randwrite', '4k', 1),
+  fio('randwrite-16', '4k random write', 'randwrite', '4k', 16),
+  fio('randwrite-64', '4k random write', 'randwrite', '4k', 64),
+  fio('read-1m', '1M read', 'read', '1M', 16),
+  fio('write-1m', '1M write', 'write', '1M', 16),
+  nbdcopy('copy-in', 'nbdcopy in', (target, source) => [source, target.uri]),
+  nbdcopy('copy-out', 'nbdcopy out', (target) => [target.uri, 'null:']),
+  qemuBench('qemu-read', 'qemu-img 4k read', []),
+  qemuBench('qemu-write', 'qemu-img 4k write', ['-w']),
+];
+
+function fio(name, what, pattern, blockSize, depth) {
+  const isLarge = blockSize === '1M';
+  return {
+    ...{ name, title: `${what}, depth ${depth}`, unit: isLarge ? 'MB/s' : 'ops/s' },
+    run: async (target, { sizeBytes, seconds }) => {
+      const output = await run('fio', [
+        ...['--name=bench', '--ioengine=nbd', `--uri=${target.uri}`, `--rw=${pattern}`],
+        ...[`--bs=${blockSize}`, `--iodepth=${depth}`, `--size=${sizeBytes}`, '--norandommap'],
+        ...['--time_based', `--runtime=${seconds}`, '--randrepeat=0', '--output-format=json'],
+      ]);
+      // The engine writes a line of its own before the document.
+      const { jobs } = JSON.parse(output.slice(output.indexOf('{')));
+      const {
+        iops,
+        bw_bytes: bytesPerSecond,
+        total_ios: requests,
+      } = jobs[0][pattern.includes('read') ? 'read' : 'write'];
+      return { value: isLarge ? bytesPerSecond / MB : iops, requests };
+    },
+  };
+}
+
+function nbdcopy(name, title, wordsFor) {
+  return {
+    ...{ name, title, unit: 'MB/s' },
+    run: async (target, { source, sizeBytes }) => {
+      const startMs = performance.now();
+      await run('nbdcopy', wordsFor(target, source));
+      const seconds = (performance.now() - startMs) / 1000;
+      return { value: sizeBytes / MB / seconds, requests: sizeBytes / NBDCOPY_REQUEST_BYTES };
+    },
+  };
+}
+
+function qemuBench(name, title, words) {
+  return {
+    ...{ name, title: `${title}, depth 64`, unit: 'ops/s' },
+    run: async (target, { seconds }) => {
+      const requests = QEMU_REQUESTS_PER_SECOND * seconds;
+      const output = await run('qemu-img', [
+        ...['bench', '-f', 'raw', '-t', 'none', '-d', '64', '-s', '4096', '-c', String(requests)],
+        ...[...words, target.uri],
+      ]);
+      const took = Number(/completed in ([\d.]+) seconds/.exec(output)[1]);
+      return { value: requests / took, requests };
+    },
+  };
+}

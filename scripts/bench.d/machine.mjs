@@ -1,0 +1,33 @@
+/** On what the numbers were measured. */
+import { execFileSync } from 'node:child_process';
+import os from 'node:os';
+
+const VERSIONS = {
+  nbdkit: ['nbdkit', '--version'],
+  'qemu-nbd': ['qemu-nbd', '--version'],
+  fio: ['fio', '--version'],
+  nbdcopy: ['nbdcopy', '--version'],
+};
+
+export function describeMachine() {
+  return {
+    date: new Date().toISOString(),
+    cpu: os.cpus()[0]?.model ?? 'unknown processor',
+    cores: os.cpus().length,
+    memoryBytes: os.totalmem(),
+    kernel: os.release(),
+    node: process.versions.node,
+    loadAverageBefore: os.loadavg()[0],
+    versions: Object.fromEntries(
+      Object.entries(VERSIONS).map(([name, command]) => [name, versionOf(command)]),
+    ),
+  };
+}
+
+function versionOf([program, option]) {
+  try {
+    return execFileSync(program, [option], { encoding: 'utf8' }).split('\n')[0];
+  } catch {
+    return 'not installed';
+  }
+}

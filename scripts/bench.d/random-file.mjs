@@ -1,0 +1,17 @@
+/** A file that neither compression nor a search for zeroes can make smaller. */
+import { randomFillSync } from 'node:crypto';
+import { open } from 'node:fs/promises';
+
+const PIECE_BYTES = 8 * 2 ** 20;
+
+export async function writeRandomFile(file, sizeBytes) {
+  const handle = await open(file, 'w');
+  try {
+    const piece = Buffer.alloc(Math.min(PIECE_BYTES, sizeBytes));
+    for (let at = 0; at < sizeBytes; at += piece.length) {
+      await handle.write(randomFillSync(piece), 0, Math.min(piece.length, sizeBytes - at), at);
+    }
+  } finally {
+    await handle.close();
+  }
+}

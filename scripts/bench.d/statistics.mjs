@@ -1,0 +1,34 @@
+/** Samples of one load → per target: median, spread, ratio to the baseline, CPU time. */
+import { BASELINE } from './targets.mjs';
+
+/**
+ * @param samples of one load: {round, target, value, cpuMicroseconds}
+ * @returns per target {median, spreadPercent, ratio, cpuMicroseconds}; `ratio` is the median of the
+ *   ratios within each round, and undefined without the baseline
+ */
+export function summarize(samples) {
+  const results = {};
+  for (const target of new Set(samples.map((sample) => sample.target))) {
+    const own = samples.filter((sample) => sample.target === target);
+    const values = own.map((sample) => sample.value);
+    const ratios = own.flatMap(({ round, value }) => {
+      const base = samples.find((one) => one.round === round && one.target === BASELINE);
+      return base === undefined ? [] : [value / base.value];
+    });
+    results[target] = {
+      median: median(values),
+      spreadPercent: (100 * (Math.max(...values) - Math.min(...values))) / median(values) / 2,
+      ratio: ratios.length === 0 ? undefined : median(ratios),
+      cpuMicroseconds: median(own.map((sample) => sample.cpuMicroseconds)),
+    };
+  }
+  return results;
+}
+
+export function median(values) {
+  const sorted = [...values].sort((left, right) => left - right);
+  const middle = sorted.length / 2;
+  return sorted.length % 2 === 1
+    ? sorted[Math.floor(middle)]
+    : (sorted[middle - 1] + sorted[middle]) / 2;
+}

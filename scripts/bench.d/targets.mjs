@@ -1,0 +1,145 @@
+/**
+ * What is measured: ways from an NBD client's unix socket to a file on this machine. All but the last
+ * have two hops, as blkferry has. Every target is {name, title, description, uri, pids, stop}.
+ */
+import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
+import { createServer } from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { accepts, run, start } from './program.mjs';
+
+const PROGRAM_FOLDER = fileURLToPath(new URL('../../daemon/dist/bin/', import.meta.url));
+
+/** The target that all others are compared with. */
+export const BASELINE = 'nbdkit2';
+/** One hop less than the others. */
+export const CEILING = 'nbdkit1';
+
+export const TARGETS = {
+  blkferry: {
+    title: 'blkferry',
+    description: 'blkferryd, gRPC over TCP loopback, blkferry-node, file',
+    start: startBlkferry,
+  },
+  nbdkit2: {
+    title: 'nbdkit x2',
+    description: 'nbdkit nbd plugin, NBD over TCP loopback, nbdkit file plugin',
+    start: startTwoNbdkit,
+  },
+  qemu2: {
+    title: 'qemu-nbd x2',
+    description: 'qemu-nbd, NBD over a unix socket, qemu-nbd on a raw file',
+    start: startTwoQemu,
+  },
+  nbdkit1: {
+    title: 'nbdkit x1',
+    description: 'nbdkit file plugin, one hop only: the ceiling',
+    start: startOneNbdkit,
+  },
+};
+
+/** @throws BenchFailure if one of its programs does not start; those before are stopped */
+export async function startTarget(name, folder, sizeBytes) {
+  const { title, description, start: begin } = TARGETS[name];
+  mkdirSync(folder, { recursive: true });
+  const servers = [];
+  const stop = async () => {
+    // The front first: it must not look for a back that is gone.
+    for (const server of servers.reverse().splice(0)) await server.stop();
+  };
+  try {
+    const uri = await begin(folder, sizeBytes, servers);
+    return { name, title, description, uri, pids: () => servers.map(({ pid }) => pid), stop };
+  } catch (error) {
+    await stop();
+    throw error;
+  }
+}
+
+async function startBlkferry(folder, sizeBytes, servers) {
+  const inFolder = (name) => path.join(folder, name);
+  const node = await startOurs('blkferry-node', [
+    ...['--data-directory', inFolder('data'), '--listen', '127.0.0.1:0'],
+  ]);
+  servers.push(node);
+  const address = /ready: (\S+)/.exec(node.output())[1];
+  const adminSocket = inFolder('admin.sock');
+  servers.push(
+    await startOurs('blkferryd', [
+      ...['--node', address, '--admin-socket', adminSocket, '--nbd-socket', inFolder('nbd.sock')],
+      ...['--state-directory', inFolder('state'), '--runtime-directory', inFolder('run')],
+    ]),
+  );
+  const command = path.join(PROGRAM_FOLDER, 'blkferry.js');
+  const blkferry = (...words) => run(process.execPath, [command, ...words]);
+  await blkferry('volume', 'create', 'bench', String(sizeBytes), '--node', address);
+  const reply = await blkferry('attach', 'bench', '--admin-socket', adminSocket, '--json');
+  return JSON.parse(reply).attachment.uris[0];
+}
+
+function startOurs(name, words) {
+  const program = path.join(PROGRAM_FOLDER, `${name}.js`);
+  return start(process.execPath, [program, ...words], (output) =>
+    output.includes(`${name} ready: `),
+  );
+}
+
+async function startTwoNbdkit(folder, sizeBytes, servers) {
+  const socket = path.join(folder, 'front.sock');
+  const port = await freePort();
+  const file = newFile(folder, sizeBytes);
+  servers.push(
+    await start('nbdkit', ['-f', '-i', '127.0.0.1', '-p', String(port), 'file', file], () =>
+      accepts({ host: '127.0.0.1', port }),
+    ),
+    await start('nbdkit', ['-f', '-U', socket, 'nbd', `uri=nbd://127.0.0.1:${port}`], () =>
+      accepts(socket),
+    ),
+  );
+  return uriOf(socket);
+}
+
+/** Over TCP the second qemu-nbd 7.2 stalls for want of TCP_NODELAY; a win over that would mean nothing. */
+async function startTwoQemu(folder, sizeBytes, servers) {
+  const [front, back] = [path.join(folder, 'front.sock'), path.join(folder, 'back.sock')];
+  for (const [socket, image] of [
+    [back, newFile(folder, sizeBytes)],
+    [front, uriOf(back)],
+  ]) {
+    const words = ['--persistent', '--shared=0', '--format=raw', '--discard=unmap'];
+    servers.push(
+      await start('qemu-nbd', [...words, `--socket=${socket}`, image], () => accepts(socket)),
+    );
+  }
+  return uriOf(front);
+}
+
+async function startOneNbdkit(folder, sizeBytes, servers) {
+  const socket = path.join(folder, 'only.sock');
+  const words = ['-f', '-U', socket, 'file', newFile(folder, sizeBytes)];
+  servers.push(await start('nbdkit', words, () => accepts(socket)));
+  return uriOf(socket);
+}
+
+function newFile(folder, sizeBytes) {
+  const file = path.join(folder, 'file');
+  writeFileSync(file, '');
+  truncateSync(file, sizeBytes);
+  return file;
+}
+
+function uriOf(socket) {
+  return `nbd+unix:///?socket=${socket}`;
+}
+
+/** Free a moment ago; a program that cannot have it any more fails with its own words. */
+function freePort() {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once('error', reject);
+    server.listen(0, '127.0.0.1', () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
