@@ -112,13 +112,14 @@ describe('the calls of a storage node', () => {
     await served.wire.call('GetNode', {});
   });
 
-  it('resize a volume under an open session, which uses the new size at once', async () => {
+  it('resize a volume under an open session, which is told and uses the new size at once', async () => {
     const session = await served.openWriter();
     const grown = { name: 'v1', sizeBytes: 2 * 1024 * 1024, allowShrink: false };
     assert.equal(
       (await served.wire.call<VolumeMessage>('ResizeVolume', grown)).sizeBytes,
       grown.sizeBytes,
     );
+    assert.deepEqual(await session.next(), { kind: 'resized', sizeBytes: grown.sizeBytes });
     session.request(1, readRequest(1024 * 1024, 512));
     assert.equal((await session.answers(1)).get(1)?.error, undefined);
   });
