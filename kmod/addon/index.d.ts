@@ -1,9 +1,9 @@
 /**
  * The system calls Node has no door for; this is the whole surface. All numbers are non-negative safe
  * integers, offsets and lengths in bytes, file descriptors and modes below 2^31; anything else throws a
- * TypeError or RangeError. Failures throw an Error with `code` ("ENOSPC"), `errno` (negative) and `syscall`,
- * as Node's own do. If the add-on was not built, every call throws an Error
- * that says how to build it.
+ * TypeError or RangeError. Failures throw an Error with `code` ("ENOSPC"), `errno` (negative) and
+ * `syscall`, as Node's own do. If the add-on was not built, every call throws an Error that says how to
+ * build it.
  */
 
 /**

@@ -8,7 +8,10 @@ function load() {
     return createRequire(import.meta.url)(BUILT);
   } catch (cause) {
     const fail = () => {
-      throw new Error(`the native add-on is not built (${cause.message}); run: make -C kmod addon`, { cause });
+      throw new Error(
+        `the native add-on is not built (${cause.message}); run: make -C kmod addon`,
+        { cause },
+      );
     };
     return {
       fallocate: fail,

@@ -20,7 +20,7 @@ const USAGE = `usage: scripts/bench [options]
                   or none; blkferry itself is always measured
   --dir DIR       where the data is kept meanwhile (default /dev/shm: memory, so that the
                   software is measured and not a disk; else the folder for temporary files)
-  --out DIR       where the results go (default bench-results)
+  --out DIR       where the results go (default tmp/bench)
   --help
 `;
 
@@ -56,7 +56,7 @@ export function readOptions(words) {
     loads: chosen('--loads', values.loads, LOADS, (load) => load.name),
     targets: ['blkferry', ...rivals(values.rivals)],
     folder: dataFolder(values.dir),
-    out: path.resolve(values.out ?? 'bench-results'),
+    out: path.resolve(values.out ?? 'tmp/bench'),
   };
 }
 

@@ -1,8 +1,8 @@
 /** The results as text, at most 100 columns wide. */
 import { BASELINE } from './targets.mjs';
 
-const LOAD_WIDTH = 32;
-const CELL_WIDTH = 17;
+const LOAD_WIDTH = 35;
+const CELL_WIDTH = 16;
 
 /** @returns two tables: speed with ratios, and CPU time with spread; ends with a line break */
 export function formatReport(results) {

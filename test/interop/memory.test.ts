@@ -46,8 +46,11 @@ describe('the memory of blkferryd', () => {
   });
 
   afterEach(async () => {
-    await stack.stop();
-    rmSync(folder, { recursive: true, force: true });
+    try {
+      await stack.stop();
+    } finally {
+      rmSync(folder, { recursive: true, force: true });
+    }
   });
 
   const start = async (settings: StackSettings = SMALL_LIMITS): Promise<void> => {

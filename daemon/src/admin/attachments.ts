@@ -18,10 +18,11 @@ import { addressProblem } from '../rpc/node-address.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { StoragePool } from '../transport/storage-pool.js';
 import type { AttachmentFile } from './attachment-file.js';
+import { stopAttachment, type Attachment } from './attachment-stop.js';
 import { checkExportName, toExport } from './attachment-export.js';
 import { describeAttachment } from './attachment-message.js';
 import type { AttachmentRecord } from './attachment-record.js';
-import type { OpenedVolume, VolumeOpener } from './volume-opener.js';
+import type { VolumeOpener } from './volume-opener.js';
 
 export interface AttachmentsOptions {
   readonly file: AttachmentFile;
@@ -37,11 +38,6 @@ export interface AttachmentsOptions {
   readonly clock: Clock;
   /** Milliseconds since 1970. */
   readonly wallClock: () => number;
-}
-
-interface Attachment {
-  readonly record: AttachmentRecord;
-  readonly opened: OpenedVolume;
 }
 
 export class Attachments {
@@ -134,16 +130,20 @@ export class Attachments {
     });
   }
 
-  /** At start: every recorded attachment again. A node that is away does not hold the daemon up. */
-  restore(): void {
-    for (const record of this.options.file.read()) {
+  /**
+   * At start: every recorded attachment again, at once. A node that is away does not hold the daemon up:
+   * its volumes go on trying.
+   * @returns settled when every volume has had its first try
+   */
+  async restore(): Promise<void> {
+    const firstTries = this.options.file.read().map((record) => {
       const opened = this.options.opener.open(record, { takeOver: false });
       this.options.exports.add(toExport(record, opened.volume));
       this.#attachments.set(record.exportName, { record, opened });
-      opened.volume.start().catch(() => {
-        // The volume says so in the log, and goes on trying.
-      });
-    }
+      // A rejection is in the log already: the volume says so itself.
+      return opened.volume.start().catch(() => undefined);
+    });
+    await Promise.all(firstTries);
   }
 
   /**
@@ -159,32 +159,11 @@ export class Attachments {
     const stopOne = async (exportName: string): Promise<void> => {
       const attachment = this.#attachments.get(exportName);
       if (attachment === undefined || attachment.opened.volume.state.name === 'closed') return;
-      await this.#stopOne(attachment, untilMs);
+      await stopAttachment(attachment, untilMs, this.options);
     };
     await Promise.all(
       [...names].map((exportName) => this.#oneAtATime(exportName, () => stopOne(exportName))),
     );
-  }
-
-  async #stopOne({ record, opened }: Attachment, untilMs: number): Promise<void> {
-    const { exports, clock, logger } = this.options;
-    const leftMs = (): number => Math.max(0, untilMs - clock.nowMs());
-    let cancel: (() => void) | undefined;
-    // A client left without an answer asks the next daemon again; an error would reach the guest's file system.
-    const abandoned = new Promise<void>((resolve) => {
-      cancel = clock.setTimer(leftMs(), resolve);
-    });
-    await exports.remove(record.exportName, abandoned);
-    cancel?.();
-    try {
-      await opened.volume.drain(leftMs());
-    } catch (error) {
-      logger.warn(
-        { event: 'stopped_unflushed', exportName: record.exportName, error },
-        `${(error as Error).message}; they are sent again at the next start`,
-      );
-    }
-    await opened.close({ forget: false });
   }
 
   /** @returns bytes given up, only with force */

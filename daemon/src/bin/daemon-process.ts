@@ -25,6 +25,13 @@ import type { Logger } from '../runtime/logger.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 
+/**
+ * How long clients are kept out at the start until volumes know their size: a client that comes back is
+ * better not heard than told that its export does not exist. Nodes that are there answer in
+ * milliseconds; the volumes of these must not wait longer for one that is silent.
+ */
+const RESTORE_WAIT_MS = 2000;
+
 export interface RunningDaemon {
   readonly nbdAddresses: readonly string[];
   readonly adminAddress: string;
@@ -54,7 +61,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   for (const sentence of orphanLogs(path.join(config.runtime_directory, 'replay'), file.read())) {
     logger.warn({ event: 'orphan_replay_log_found' }, sentence);
   }
-  attachments.restore();
+  await atMost(RESTORE_WAIT_MS, attachments.restore());
   await openListeners(config, exports, logger, listeners);
   const admin = await openAdmin(config, attachments, listeners, logger);
   return {
@@ -213,4 +220,12 @@ async function openAdmin(
       server.forceShutdown();
     },
   };
+}
+
+/** Waits for the work, but not for ever. @throws what the work throws in that time */
+function atMost(timeoutMs: number, work: Promise<void>): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const cancel = SYSTEM_CLOCK.setTimer(timeoutMs, resolve);
+    work.finally(cancel).then(resolve, reject);
+  });
 }

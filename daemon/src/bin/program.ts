@@ -1,9 +1,8 @@
 /** What both servers do around their own work: flags, configuration, the log, the sentence when they cannot begin. */
 import { existsSync } from 'node:fs';
-import type bunyan from 'bunyan';
 import { Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
-import { DAEMON_SETTINGS } from '../config/daemon-config.js';
+import { DAEMON_SETTINGS, type DaemonConfig } from '../config/daemon-config.js';
 import { NODE_SETTINGS } from '../config/node-config.js';
 import { printConfig } from '../config/print-config.js';
 import { unknownVariables, type ConfigSources } from '../config/read-config.js';
@@ -35,7 +34,7 @@ const EXIT_FAILED = 1;
 export const STOP_SPARE_MS = 5000;
 
 /** The program's log, which is also told of crashes and of settings in the environment that are none. */
-export function openLog(program: string, level: bunyan.LogLevelString): Logger {
+export function openLog(program: string, level: DaemonConfig['log.level']): Logger {
   const logger = createLogger(program, level);
   logCrashes(logger);
   for (const sentence of unknownVariables(process.env, [DAEMON_SETTINGS, NODE_SETTINGS])) {

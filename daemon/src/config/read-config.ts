@@ -24,7 +24,7 @@ const VARIABLE_PREFIX = 'BLKFERRY_';
 export interface Rule<Config> {
   readonly keys: readonly (keyof Config & string)[];
   /** @returns what is wrong, as a sentence that names the settings, or undefined */
-  problem(config: Config): string | undefined;
+  readonly problem: (config: Config) => string | undefined;
 }
 
 interface Given {

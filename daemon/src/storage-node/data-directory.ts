@@ -13,7 +13,7 @@ import path from 'node:path';
 import { z } from 'zod';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import { StorageError } from '../rpc/storage-error.js';
-import { replaceFile } from './atomic-file.js';
+import { replaceFile, syncFolder } from './atomic-file.js';
 
 const FORMAT = 1;
 const NODE_FILE = z.object({ format: z.int(), nodeId: z.string().min(1), createdUnixMs: z.int() });
@@ -39,16 +39,21 @@ export async function openDataDirectory(folder: string): Promise<DataDirectory> 
     };
     for (const place of Object.values(places))
       fs.mkdirSync(place, { recursive: true, mode: 0o700 });
-    return {
-      folder,
-      nodeId,
-      ...places,
-      unlock,
-    };
+    await syncFolder(folder);
+    return { folder, nodeId, ...places, unlock: once(unlock) };
   } catch (error) {
     unlock();
     throw error;
   }
+}
+
+/** A second time it would close a file of somebody else's that has the same number. */
+function once(work: () => void): () => void {
+  let isDone = false;
+  return () => {
+    if (!isDone) work();
+    isDone = true;
+  };
 }
 
 function takeLock(folder: string): () => void {

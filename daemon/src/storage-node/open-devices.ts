@@ -21,7 +21,8 @@ export class OpenDevices {
   async take(volumeId: string, open: () => Promise<BackendVolume>): Promise<BackendVolume> {
     let shared = this.#open.get(volumeId);
     if (shared === undefined) {
-      const closed = this.#closing.get(volumeId) ?? Promise.resolve();
+      // Whether closing the last one failed is told to those who closed it.
+      const closed = this.#closing.get(volumeId)?.catch(() => undefined) ?? Promise.resolve();
       shared = { device: closed.then(open), users: 0 };
       this.#open.set(volumeId, shared);
     }
@@ -49,10 +50,14 @@ export class OpenDevices {
     }
   }
 
+  /** Closes all, also when closing one of them fails. @throws whatever the first failure was */
   async closeAll(): Promise<void> {
     const open = [...this.#open.values()];
     this.#open.clear();
-    for (const { device } of open) await (await device).close();
-    await Promise.all(this.#closing.values());
+    const closing = open.map(({ device }) => device.then((opened) => opened.close()));
+    const ends = await Promise.allSettled([...closing, ...this.#closing.values()]);
+    for (const end of ends) {
+      if (end.status === 'rejected') throw end.reason;
+    }
   }
 }

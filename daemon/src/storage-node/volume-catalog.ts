@@ -1,25 +1,21 @@
 /**
- * The catalog on disk. One folder per volume; its record is replaced as a whole, a new volume is built
- * aside and appears by one rename, a deleted one disappears by one rename. So a crash at any moment
- * leaves each volume as it was before or after.
+ * The catalog: which volumes there are, what may be done with them, and in which order. How they lie on
+ * the disk is volume-folders.ts.
  */
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs/promises';
-import path from 'node:path';
 import { BlockError } from '../block/block-error.js';
 import { StorageError } from '../rpc/storage-error.js';
-import { syncFolder } from './atomic-file.js';
 import type { BackendVolume, StorageBackend } from './backend/backend.js';
 import type { Catalog, NewVolume } from './catalog.js';
 import type { DataDirectory } from './data-directory.js';
+import { diskFailure } from './disk-failure.js';
 import { OpenDevices } from './open-devices.js';
+import { VolumeFolders } from './volume-folders.js';
 import { checkNewVolume, checkSize } from './volume-name.js';
-import {
-  readVolumeRecord,
-  replaceVolumeRecord,
-  writeNewVolumeRecord,
-} from './volume-record-file.js';
 import type { VolumeRecord } from './volume-record.js';
+import { resizeVolume } from './volume-resize.js';
+import { VolumeTurns } from './volume-turns.js';
 
 export interface CatalogFindings {
   /** Volumes whose creation or deletion a crash had interrupted, now removed. */
@@ -31,32 +27,39 @@ export interface CatalogFindings {
 export class VolumeCatalog implements Catalog {
   readonly #records = new Map<string, VolumeRecord>();
   readonly #devices = new OpenDevices();
-  /** Work on one volume at a time; names are reserved while they are created. */
-  readonly #queues = new Map<string, Promise<unknown>>();
+  readonly #folders: VolumeFolders;
+  /** One change of a volume at a time. */
+  readonly #turns = new VolumeTurns();
+  /** The same for names, which are reserved while their volume is created. */
+  readonly #nameTurns = new VolumeTurns();
+  /** Changes under way. */
+  readonly #changes = new Set<Promise<unknown>>();
+  /** Set when the catalog takes no more changes. */
+  #closed: Promise<void> | undefined;
 
   private constructor(
     readonly directory: DataDirectory,
     readonly engines: readonly StorageBackend[],
-  ) {}
+  ) {
+    this.#folders = new VolumeFolders(directory);
+  }
 
   static async load(
     directory: DataDirectory,
     engines: readonly StorageBackend[],
   ): Promise<{ catalog: VolumeCatalog; findings: CatalogFindings }> {
     const catalog = new VolumeCatalog(directory, engines);
-    const removed: string[] = [];
-    for (const place of [directory.creating, directory.deleting]) {
-      for (const name of await fs.readdir(place)) {
-        await fs.rm(path.join(place, name), { recursive: true, force: true });
-        removed.push(name);
-      }
+    const removed = await catalog.#folders.removeLeftovers((record) => catalog.#forget(record));
+    const { records, damaged } = await catalog.#folders.read();
+    for (const record of records) {
+      const problem = catalog.#whyNotServed(record);
+      if (problem === undefined) catalog.#records.set(record.volumeId, record);
+      else damaged.push(`${catalog.#folders.of(record.volumeId)}: ${problem}`);
     }
-    const damaged: string[] = [];
-    for (const volumeId of await fs.readdir(directory.volumes)) {
-      const problem = await catalog.#loadVolume(volumeId);
-      if (problem !== undefined) damaged.push(problem);
-    }
-    return { catalog, findings: { removed, damaged } };
+    const sentences = damaged.map(
+      (problem) => `${problem}; the volume is not served, nothing was changed`,
+    );
+    return { catalog, findings: { removed, damaged: sentences } };
   }
 
   get nodeId(): string {
@@ -83,7 +86,7 @@ export class VolumeCatalog implements Catalog {
   }
 
   create(volume: NewVolume): Promise<{ record: VolumeRecord; existed: boolean }> {
-    return this.#oneAtATime(`name:${volume.name}`, async () => {
+    return this.#inTurn(this.#nameTurns, volume.name, async () => {
       checkNewVolume(volume, this.backends);
       const there = this.byName(volume.name);
       if (there !== undefined) return { record: sameOrRefused(there, volume), existed: true };
@@ -104,22 +107,18 @@ export class VolumeCatalog implements Catalog {
     volumeId: string,
     lease: Pick<VolumeRecord, 'generation' | 'holder'>,
   ): Promise<VolumeRecord> {
-    return this.#oneAtATime(volumeId, () =>
+    return this.#inTurn(this.#turns, volumeId, () =>
       this.#replace({ ...this.#require(volumeId), ...lease }),
     );
   }
 
   resize(volumeId: string, sizeBytes: number): Promise<VolumeRecord> {
-    return this.#oneAtATime(volumeId, async () => {
+    return this.#inTurn(this.#turns, volumeId, async () => {
       const record = this.#require(volumeId);
       checkSize(sizeBytes, record.blockBytes);
       const device = await this.open(volumeId);
       try {
-        // Whichever step a crash leaves out, the record's size is the smaller one: open cuts the rest off.
-        if (sizeBytes > record.sizeBytes) await resizeDevice(device, record, sizeBytes);
-        const resized = await this.#replace({ ...record, sizeBytes });
-        if (sizeBytes < record.sizeBytes) await resizeDevice(device, record, sizeBytes);
-        return resized;
+        return await resizeVolume(record, device, sizeBytes, (resized) => this.#replace(resized));
       } finally {
         await this.release(volumeId);
       }
@@ -127,7 +126,7 @@ export class VolumeCatalog implements Catalog {
   }
 
   delete(volumeId: string): Promise<void> {
-    return this.#oneAtATime(volumeId, async () => {
+    return this.#inTurn(this.#turns, volumeId, async () => {
       const record = this.#require(volumeId);
       if (this.#devices.has(volumeId))
         throw new StorageError('refused', `volume ${record.name} is open`);
@@ -136,20 +135,22 @@ export class VolumeCatalog implements Catalog {
         await this.#engine(record).delete(record);
         return;
       }
-      const gone = path.join(this.directory.deleting, volumeId);
-      await fs.rename(this.#folder(volumeId), gone);
-      this.#records.delete(volumeId);
-      await syncFolder(this.directory.volumes);
-      await this.#engine(record).delete(record);
-      await fs.rm(gone, { recursive: true, force: true });
+      try {
+        await this.#folders.remove(volumeId);
+        this.#records.delete(volumeId);
+        await this.#folders.discard(volumeId, () => this.#engine(record).delete(record));
+      } catch (error) {
+        throw diskFailure(error, `volume ${record.name} cannot be deleted completely`);
+      }
     });
   }
 
   async open(volumeId: string): Promise<BackendVolume> {
     const record = this.#require(volumeId);
+    this.#requireNotClosed();
     try {
       return await this.#devices.take(volumeId, () =>
-        this.#engine(record).open(this.#require(volumeId), this.#folder(volumeId)),
+        this.#engine(record).open(this.#require(volumeId), this.#folders.of(volumeId)),
       );
     } catch (error) {
       const { reason } = BlockError.from(error);
@@ -165,9 +166,14 @@ export class VolumeCatalog implements Catalog {
 
   async allocatedBytes(volumeId: string): Promise<number> {
     const record = this.#records.get(volumeId);
-    return record === undefined
-      ? 0
-      : this.#engine(record).allocatedBytes(record, this.#folder(volumeId));
+    if (record === undefined) return 0;
+    try {
+      return await this.#engine(record).allocatedBytes(record, this.#folders.of(volumeId));
+    } catch (error) {
+      // Deleted meanwhile, or damaged, which opening it tells: a list of all volumes must not fail for it.
+      if ((error as { code?: unknown }).code === 'ENOENT') return 0;
+      throw diskFailure(error, `the space of volume ${record.name} cannot be told`);
+    }
   }
 
   async space(): Promise<{ freeBytes: number; totalBytes: number }> {
@@ -175,44 +181,28 @@ export class VolumeCatalog implements Catalog {
     return { freeBytes: bavail * bsize, totalBytes: blocks * bsize };
   }
 
-  async close(): Promise<void> {
-    await this.#devices.closeAll();
-    this.directory.unlock();
+  close(): Promise<void> {
+    this.#closed ??= this.#end();
+    return this.#closed;
   }
 
-  async #loadVolume(volumeId: string): Promise<string | undefined> {
+  async #end(): Promise<void> {
     try {
-      const record = await readVolumeRecord(this.#folder(volumeId));
-      if (record.volumeId !== volumeId)
-        return `${this.#folder(volumeId)} holds the record of volume ${record.volumeId}; the volume is not served`;
-      const twin = this.byName(record.name);
-      if (twin !== undefined)
-        return `volumes ${volumeId} and ${twin.volumeId} are both named ${record.name}; the first is not served`;
-      this.#engine(record);
-      this.#records.set(volumeId, record);
-      return undefined;
-    } catch (error) {
-      return `${(error as Error).message}; the volume is not served, nothing was changed`;
+      await Promise.allSettled(this.#changes);
+      await this.#devices.closeAll();
+    } finally {
+      this.directory.unlock();
     }
   }
 
   async #build(record: VolumeRecord): Promise<void> {
     const engine = this.#engine(record);
-    if (!isKeptOnDisk(record)) {
-      await engine.create(record, '');
-      return;
-    }
-    const building = path.join(this.directory.creating, record.volumeId);
     try {
-      await fs.mkdir(building, { mode: 0o700 });
-      await engine.create(record, building);
-      await writeNewVolumeRecord(building, record);
-      await syncFolder(building);
-      await fs.rename(building, this.#folder(record.volumeId));
-      await syncFolder(this.directory.volumes);
+      if (isKeptOnDisk(record))
+        await this.#folders.add(record, (folder) => engine.create(record, folder));
+      else await engine.create(record, '');
     } catch (error) {
-      await fs.rm(building, { recursive: true, force: true });
-      throw toStorageError(
+      throw diskFailure(
         error,
         `volume ${record.name} cannot be created with ${record.sizeBytes} bytes`,
       );
@@ -220,9 +210,31 @@ export class VolumeCatalog implements Catalog {
   }
 
   async #replace(record: VolumeRecord): Promise<VolumeRecord> {
-    if (isKeptOnDisk(record)) await replaceVolumeRecord(this.#folder(record.volumeId), record);
+    try {
+      if (isKeptOnDisk(record)) await this.#folders.replace(record);
+    } catch (error) {
+      throw diskFailure(error, `the record of volume ${record.name} cannot be written`);
+    }
     this.#records.set(record.volumeId, record);
     return record;
+  }
+
+  /** A volume of which a crash left the deletion half done. */
+  async #forget(record: VolumeRecord): Promise<void> {
+    const engine = this.engines.find(({ name }) => name === record.backend);
+    await engine?.delete(record);
+  }
+
+  #whyNotServed(record: VolumeRecord): string | undefined {
+    const twin = this.byName(record.name);
+    if (twin !== undefined) return `volume ${twin.volumeId} is named ${record.name} too`;
+    try {
+      // Its size decides where the data is cut off: no guessing.
+      checkNewVolume(record, this.backends);
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
   }
 
   #require(volumeId: string): VolumeRecord {
@@ -241,18 +253,22 @@ export class VolumeCatalog implements Catalog {
     return engine;
   }
 
-  #folder(volumeId: string): string {
-    return path.join(this.directory.volumes, volumeId);
+  #requireNotClosed(): void {
+    if (this.#closed !== undefined) throw new StorageError('unavailable', 'the node is stopping');
   }
 
-  async #oneAtATime<Value>(key: string, work: () => Promise<Value>): Promise<Value> {
-    const before = this.#queues.get(key) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#queues.set(key, mine);
+  async #inTurn<Value>(
+    turns: VolumeTurns,
+    key: string,
+    work: () => Promise<Value>,
+  ): Promise<Value> {
+    this.#requireNotClosed();
+    const change = turns.run(key, work);
+    this.#changes.add(change);
     try {
-      return await mine;
+      return await change;
     } finally {
-      if (this.#queues.get(key) === mine) this.#queues.delete(key);
+      this.#changes.delete(change);
     }
   }
 }
@@ -273,23 +289,4 @@ function sameOrRefused(there: VolumeRecord, wanted: NewVolume): VolumeRecord {
     'exists',
     `volume ${there.name} exists already, with ${there.sizeBytes} bytes, blocks of ${there.blockBytes} and backend ${there.backend}; choose another name, or resize it`,
   );
-}
-
-async function resizeDevice(
-  device: BackendVolume,
-  record: VolumeRecord,
-  sizeBytes: number,
-): Promise<void> {
-  try {
-    await device.resize(sizeBytes);
-  } catch (error) {
-    throw toStorageError(error, `volume ${record.name} cannot have ${sizeBytes} bytes`);
-  }
-}
-
-function toStorageError(error: unknown, what: string): StorageError {
-  const { errno, reason } = BlockError.from(error);
-  return new StorageError(errno === 'ENOSPC' ? 'exhausted' : 'internal', `${what}: ${reason}`, {
-    cause: error,
-  });
 }

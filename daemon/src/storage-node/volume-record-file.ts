@@ -1,8 +1,11 @@
-/** volume.json: a volume's record on disk, checked when it is read. */
+/**
+ * volume.json: a volume's record on disk, checked when it is read. It has a spare, volume.json.new: a lease
+ * must be granted also while the disk is full, or a daemon that comes back could not even read.
+ */
 import fs from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
-import { replaceFile, writeDurably } from './atomic-file.js';
+import { replaceBySpare, writeWithSpare } from './atomic-file.js';
 import { VOLUME_RECORD_FORMAT, type VolumeRecord } from './volume-record.js';
 
 const FILE_NAME = 'volume.json';
@@ -41,11 +44,11 @@ export async function readVolumeRecord(folder: string): Promise<VolumeRecord> {
 
 /** For a folder that nobody looks into yet: durable after the folder itself is synced. */
 export function writeNewVolumeRecord(folder: string, record: VolumeRecord): Promise<void> {
-  return writeDurably(path.join(folder, FILE_NAME), toText(record));
+  return writeWithSpare(path.join(folder, FILE_NAME), toText(record));
 }
 
 export function replaceVolumeRecord(folder: string, record: VolumeRecord): Promise<void> {
-  return replaceFile(path.join(folder, FILE_NAME), toText(record));
+  return replaceBySpare(path.join(folder, FILE_NAME), toText(record));
 }
 
 function toText(record: VolumeRecord): string {

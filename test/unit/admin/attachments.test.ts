@@ -146,7 +146,7 @@ describe('a restart', () => {
     const { attachment } = await bench.attachments.attach(ATTACH_V1);
     await bench.attachments.stop(1000);
     bench.start();
-    bench.attachments.restore();
+    await bench.attachments.restore();
     await settle();
     assert.equal(bench.attachments.get('v1').attachmentId, attachment.attachmentId);
     assert.equal(bench.attachments.get('v1').state, 'active');
@@ -162,7 +162,7 @@ describe('a restart', () => {
     bench.node.crash();
     assert.equal(bench.node.content[0], 0);
     bench.start();
-    bench.attachments.restore();
+    await bench.attachments.restore();
     await settle();
     assert.deepEqual(bench.node.expectedGenerations, [0, 1]);
     assert.equal(bench.node.content[0], 4);
@@ -173,7 +173,7 @@ describe('a restart', () => {
     await bench.attachments.stop(1000);
     bench.node.volumeId = 'made-anew';
     bench.start();
-    bench.attachments.restore();
+    await bench.attachments.restore();
     await settle();
     assert.equal(bench.attachments.get('v1').state, 'fenced');
     assert.match(
@@ -187,7 +187,7 @@ describe('a restart', () => {
     await bench.attachments.stop(1000);
     bench.node.away = new StorageError('unavailable', 'no node answers');
     bench.start();
-    bench.attachments.restore();
+    await bench.attachments.restore();
     await settle();
     assert.equal(bench.attachments.get('v1').state, 'connecting');
     assert.equal(bench.attachments.get('v1').detail, 'no node answers');

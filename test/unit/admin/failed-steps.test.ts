@@ -64,7 +64,7 @@ describe('an attach that fails', () => {
   });
 
   it('because no session opens gives the lease back', async () => {
-    const { openSession } = bench.node;
+    const openSession = bench.node.openSession.bind(bench.node);
     bench.node.openSession = (_open, events) => refuseSessions(events);
     await assert.rejects(bench.attachments.attach(ATTACH_V1), /no session is free/);
     assert.equal(bench.node.releases, 1);
@@ -139,7 +139,7 @@ describe('stories about one name at the same time', () => {
   });
 
   it('go on after one that failed', async () => {
-    const { openSession } = bench.node;
+    const openSession = bench.node.openSession.bind(bench.node);
     bench.node.openSession = (_open, events) => {
       bench.node.openSession = openSession;
       return refuseSessions(events);
@@ -164,7 +164,7 @@ describe('a volume that was made anew while the daemon was away', () => {
     await bench.attachments.attach(ATTACH_V1);
     await bench.attachments.stop(1000);
     bench.node.volumeId = 'made-anew';
-    bench.start().restore();
+    await bench.start().restore();
     await settle();
     assert.equal(bench.attachments.get('v1').state, 'fenced');
     assert.equal(bench.exports.find('v1')?.isReady(), false);

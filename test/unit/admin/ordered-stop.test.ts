@@ -81,7 +81,7 @@ describe('an ordered stop', () => {
     );
     bench.node.away = undefined;
     bench.node.crash();
-    bench.start().restore();
+    await bench.start().restore();
     await settle();
     assert.equal(bench.node.content[0], 9);
     await bench.attachments.stop(STOP_MS);
