@@ -7,9 +7,11 @@ function load() {
   try {
     return createRequire(import.meta.url)(BUILT);
   } catch (cause) {
+    // After its first line comes Node's list of who required it.
+    const [reason] = cause.message.split('\n');
     const fail = () => {
       throw new Error(
-        `the native add-on is not built (${cause.message}); run: make -C kmod addon`,
+        `the native add-on is not built (${reason}); run: make -C kmod addon`,
         { cause },
       );
     };

@@ -134,6 +134,32 @@ export function blockDeviceContract(name: string, subject: ContractSubject): voi
       }
     });
 
+    it('zeroes and trims ranges that are longer than any read or write may be', async () => {
+      assert.ok(device.facts.requestBytesMax < CONTRACT_BYTES);
+      const places = [0, 20 * MIB, CONTRACT_BYTES - 512];
+      for (const at of places) await write(at, Buffer.alloc(512, 0xee));
+      await submitAsync(device, rangeRequest('write-zeroes', 0, CONTRACT_BYTES, BLOCK_FLAG.FUA));
+      for (const at of places) assert.deepEqual(await read(at, 512), Buffer.alloc(512));
+      await submitAsync(device, rangeRequest('trim', 0, CONTRACT_BYTES, BLOCK_FLAG.FUA));
+      await submitAsync(device, rangeRequest('write-zeroes', 0, CONTRACT_BYTES));
+    });
+
+    it('keeps nothing of a payload: its buffers are the caller’s again after the answer', async () => {
+      const data = Buffer.alloc(65_536, 0x31);
+      await write(4 * MIB, data);
+      data.fill(0x32);
+      await submitAsync(device, flushRequest());
+      assert.deepEqual(await read(4 * MIB, 65_536), Buffer.alloc(65_536, 0x31));
+    });
+
+    it('gives what was read away: nothing that follows changes it', async () => {
+      await write(4 * MIB, Buffer.alloc(65_536, 0x41));
+      const early = await read(4 * MIB, 4096);
+      await write(4 * MIB, Buffer.alloc(65_536, 0x42));
+      for (let index = 0; index < 200; index += 1) await read(4 * MIB + (index % 16) * 4096, 4096);
+      assert.deepEqual(early, Buffer.alloc(4096, 0x41));
+    });
+
     it('makes zeroes quickly or says ENOTSUP', async () => {
       const quick = submitAsync(device, rangeRequest('write-zeroes', 0, MIB, BLOCK_FLAG.FAST_ZERO));
       if (device.facts.capabilities.canFastZero) await quick;
@@ -158,8 +184,12 @@ export function blockDeviceContract(name: string, subject: ContractSubject): voi
       let at = 8 * MIB;
       for (const { lengthBytes, zero } of extents) {
         assert.ok(lengthBytes > 0);
+        assert.equal(lengthBytes % device.facts.blockBytes, 0, 'extents are whole blocks');
         const end = at + lengthBytes;
-        if (zero) assert.ok(end <= 9 * MIB || at >= 9 * MIB + 65_536, 'data is never called zero');
+        if (zero) {
+          assert.ok(end <= 9 * MIB || at >= 9 * MIB + 65_536, 'data is never called zero');
+          assert.deepEqual(await read(at, 512), Buffer.alloc(512), 'what is called zero reads so');
+        }
         at = end;
       }
       if (device.facts.capabilities.canBlockStatus) assert.ok(extents.some(({ hole }) => hole));

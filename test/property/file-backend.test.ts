@@ -44,6 +44,7 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('flush' as const) }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('reopen' as const) }) },
   { weight: 2, arbitrary: fc.record({ kind: fc.constant('read' as const), range }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant('trim' as const), range }) },
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('status' as const), range }) },
 );
 
@@ -73,6 +74,12 @@ it('the file backend has the content that a buffer has after the same requests',
             rangeRequest('write-zeroes', offset, length, one.noHole ? BLOCK_FLAG.NO_HOLE : 0),
           );
           model.fill(0, offset, offset + length);
+        } else if (one.kind === 'trim') {
+          // What it leaves is not specified, but from then on it stays.
+          const { offset, length } = one.range;
+          await submitAsync(device, rangeRequest('trim', offset, length));
+          const { payload } = await submitAsync(device, readRequest(offset, length));
+          payload.copy(model, offset);
         } else if (one.kind === 'flush') {
           await submitAsync(device, flushRequest());
         } else if (one.kind === 'reopen') {

@@ -9,7 +9,7 @@ import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { isLocalAddress } from '../rpc/node-address.js';
 import type { StoragePool } from '../transport/storage-pool.js';
-import { ReplayFile } from '../volume/replay-file.js';
+import { ReplayFile, type RecoveredReplay } from '../volume/replay-file.js';
 import { ReplayLog } from '../volume/replay-log.js';
 import { MemoryReplayStore, type ReplayStore } from '../volume/replay-store.js';
 import { Volume } from '../volume/volume.js';
@@ -31,10 +31,10 @@ export class VolumeOpener {
     readonly logger: Logger,
   ) {}
 
-  /** Begins nothing: the caller starts the volume. @throws Error if the replay log cannot be used */
+  /** Begins nothing: the caller starts the volume. One whose replay log cannot be used is fenced already. */
   open(record: AttachmentRecord, options: { takeOver: boolean }): OpenedVolume {
     const { config, pool, logger } = this;
-    const { replayLog, store, expectedGeneration } = this.#replayLog(record);
+    const { replayLog, store, expectedGeneration, problem } = this.#replayLog(record);
     const volume = new Volume({
       link: {
         client: pool.take(record.node),
@@ -68,6 +68,7 @@ export class VolumeOpener {
         else logger.warn(fields, sentence);
       },
     });
+    if (problem !== undefined) volume.refuse(problem);
     return {
       volume,
       close: async ({ forget }) => {
@@ -88,6 +89,8 @@ export class VolumeOpener {
     replayLog: ReplayLog;
     store: ReplayStore;
     expectedGeneration: number;
+    /** Why what was not flushed cannot be known; the volume must not be used then. */
+    problem?: string;
   } {
     const limits = {
       bytesMax: this.config.replay_bytes_max,
@@ -97,10 +100,16 @@ export class VolumeOpener {
       const store = new MemoryReplayStore();
       return { replayLog: new ReplayLog(store, limits), store, expectedGeneration: 0 };
     }
-    const { store, records, identity } = ReplayFile.open(
-      this.replayFolder(record.attachmentId),
-      record,
-    );
+    let recovered: RecoveredReplay;
+    try {
+      recovered = ReplayFile.open(this.replayFolder(record.attachmentId), record);
+    } catch (error) {
+      // This volume alone is in doubt; the others are served.
+      const store = new MemoryReplayStore();
+      const { message: problem } = error as Error;
+      return { replayLog: new ReplayLog(store, limits), store, expectedGeneration: 0, problem };
+    }
+    const { store, records, identity } = recovered;
     const replayLog = new ReplayLog(store, limits, records);
     if (replayLog.count > 0) {
       this.logger.warn(

@@ -12,7 +12,7 @@
  *                                              32  u64  length, bytes; then the payload
  *
  * A segment is removed when everything in it is below a flush; so what remains is a suffix of the
- * volume's history. A torn record at the end of the last segment was never answered and is left out;
+ * volume's history. A torn record at the end of the last segment was never answered and is cut off;
  * one anywhere else means damage, and the folder is refused rather than replayed with a gap.
  */
 import fs from 'node:fs';
@@ -210,11 +210,10 @@ function readSegments(folder: string): Pick<RecoveredReplay, 'records'> & { segm
     const number = Number.parseInt(name, 10);
     const bytes = fs.readFileSync(path.join(folder, name));
     const found = readRecords(bytes, number);
-    if (found.goodBytes < bytes.length && index < names.length - 1) {
-      throw new Error(
-        `${path.join(folder, name)} is damaged at byte ${found.goodBytes}: sending the rest would leave a gap; ` +
-          `move the folder away to give up its unflushed writes`,
-      );
+    if (found.goodBytes < bytes.length) {
+      if (index < names.length - 1) throw damage(path.join(folder, name), found.goodBytes);
+      // Cut off, not only left out: once there is a segment behind it, it would count as damage.
+      fs.truncateSync(path.join(folder, name), found.goodBytes);
     }
     records.push(...found.records);
     const lastSequence = found.records.reduce(
@@ -224,6 +223,13 @@ function readSegments(folder: string): Pick<RecoveredReplay, 'records'> & { segm
     segments.push({ number, fd: fs.openSync(path.join(folder, name), 'r'), lastSequence });
   }
   return { segments, records };
+}
+
+function damage(file: string, atByte: number): Error {
+  return new Error(
+    `${file} is damaged at byte ${atByte}: sending the rest would leave a gap; ` +
+      `move the folder away to give up its unflushed writes`,
+  );
 }
 
 function readRecords(

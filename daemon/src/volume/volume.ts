@@ -133,7 +133,13 @@ export class Volume implements PacedBlockDevice {
    * StorageError) the volume goes on trying until it is closed.
    */
   start(): Promise<void> {
-    return this.#link.start();
+    if (this.#state.name !== 'fenced') return this.#link.start();
+    return Promise.reject(new StorageError('refused', this.#state.detail));
+  }
+
+  /** Instead of `start`: nothing may be read or written, for the reason given. */
+  refuse(detail: string): void {
+    this.#fence(detail);
   }
 
   submit<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {

@@ -7,7 +7,7 @@ import { orphanLogs } from '#daemon/admin/orphan-logs.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { settle } from '#test/support/fake-clock.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
-import { ATTACH_V1, AttachmentBench, PretendClient } from './attachment-bench.js';
+import { ATTACH_OTHER, ATTACH_V1, AttachmentBench, PretendClient } from './attachment-bench.js';
 
 const root = temporaryFolder();
 let folders = 0;
@@ -150,6 +150,27 @@ describe('a restart', () => {
     await settle();
     assert.equal(bench.attachments.get('v1').attachmentId, attachment.attachmentId);
     assert.equal(bench.attachments.get('v1').state, 'active');
+  });
+
+  it('keeps a volume whose replay log is damaged from any use, and serves the others', async () => {
+    const { attachment } = await bench.attachments.attach(ATTACH_V1);
+    await bench.attachments.attach(ATTACH_OTHER);
+    await bench.attachments.stop(1000);
+    const identity = path.join(
+      bench.folder,
+      'run/replay',
+      attachment.attachmentId,
+      'identity.json',
+    );
+    fs.writeFileSync(identity, '{"format":1,"volumeId":"x","attachmentId":"y","generation":1}');
+    bench.start();
+    await bench.attachments.restore();
+    await settle();
+    const { state, detail } = bench.attachments.get('v1');
+    assert.equal(state, 'fenced');
+    assert.match(detail, /holds writes of volume x, attachment y.*move the folder away/);
+    assert.equal(bench.attachments.get('other').state, 'active');
+    assert.equal(fs.existsSync(identity), true);
   });
 
   it('brings back what was not flushed, and the generation that it was written under', async () => {

@@ -3,9 +3,11 @@ import assert from 'node:assert/strict';
 import fs from 'node:fs';
 import path from 'node:path';
 import { describe, it } from 'node:test';
+import { fileURLToPath, pathToFileURL } from 'node:url';
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  exchangeNames,
   fallocate,
   lockExclusive,
   seekData,
@@ -69,6 +71,21 @@ describe('fallocate', () => {
   });
 });
 
+describe('a file descriptor that does not fit into a C int', () => {
+  it('is refused and not cut to another one', () => {
+    const fd = sparseFile('cut');
+    fs.writeSync(fd, Buffer.alloc(4096, 1), 0, 4096, 0);
+    const sameWhenCut = fd + 2 ** 32;
+    assert.throws(() => {
+      fallocate(sameWhenCut, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 4096);
+    }, RangeError);
+    assert.throws(() => seekData(sameWhenCut, 0), RangeError);
+    assert.throws(() => lockExclusive(sameWhenCut), RangeError);
+    assert.equal(seekData(fd, 0), 0);
+    fs.closeSync(fd);
+  });
+});
+
 describe('seekData and seekHole', () => {
   it('find data and holes, and say -1 where there is nothing more', () => {
     const fd = sparseFile('seek');
@@ -92,5 +109,58 @@ describe('lockExclusive', () => {
     fs.closeSync(first);
     assert.equal(lockExclusive(second), true);
     fs.closeSync(second);
+  });
+});
+
+describe('exchangeNames', () => {
+  it('gives each of two files the name of the other', () => {
+    const [first, second] = [path.join(folder, 'first'), path.join(folder, 'zwölf')];
+    fs.writeFileSync(first, '1');
+    fs.writeFileSync(second, '2');
+    exchangeNames(first, second);
+    assert.equal(fs.readFileSync(first, 'utf8'), '2');
+    assert.equal(fs.readFileSync(second, 'utf8'), '1');
+  });
+
+  it('changes nothing when one of them is not there', () => {
+    const alone = path.join(folder, 'alone');
+    fs.writeFileSync(alone, '1');
+    assert.throws(
+      () => {
+        exchangeNames(alone, path.join(folder, 'nobody'));
+      },
+      { code: 'ENOENT', syscall: 'renameat2' },
+    );
+    assert.equal(fs.readFileSync(alone, 'utf8'), '1');
+  });
+
+  it('refuses what cannot be a path', () => {
+    const call = exchangeNames as (...values: unknown[]) => void;
+    for (const wrong of ['', 'a\0b', 'x'.repeat(4096)]) {
+      assert.throws(() => {
+        call(wrong, 'b');
+      }, RangeError);
+    }
+    assert.throws(() => {
+      call(1, 'b');
+    }, TypeError);
+    assert.throws(() => {
+      call('a');
+    }, TypeError);
+  });
+});
+
+describe('an add-on that was not built', () => {
+  it('can be imported, and says at the first call how to build it', async () => {
+    const source = fileURLToPath(import.meta.resolve('blkferry-kernel'));
+    const copy = path.join(folder, 'door.mjs');
+    fs.copyFileSync(source, copy);
+    const door = (await import(pathToFileURL(copy).href)) as Record<string, () => void>;
+    for (const [name, call] of Object.entries(door)) {
+      if (typeof call === 'function')
+        assert.throws(call, /not built .*; run: make -C kmod addon/, name);
+    }
+    assert.equal(door['FALLOC_FL_PUNCH_HOLE'], FALLOC_FL_PUNCH_HOLE);
+    assert.deepEqual(Object.keys(door), Object.keys(await import('blkferry-kernel')));
   });
 });

@@ -90,6 +90,17 @@ describe('ReplayFile', () => {
     }
   });
 
+  it('still knows at the second restart that a torn record was left out at the first', () => {
+    const { log } = openLog();
+    log.append(1, writeRequest(0, Buffer.alloc(64, 1)));
+    log.append(2, writeRequest(0, Buffer.alloc(64, 2)));
+    log.commit();
+    const file = path.join(folder, segmentNames()[0] ?? '');
+    fs.truncateSync(file, fs.statSync(file).size - 10);
+    openLog();
+    assert.deepEqual(contents(openLog().log), [[1, 'write', 1]]);
+  });
+
   it('does not believe a record whose bytes have changed', () => {
     const { log } = openLog();
     log.append(1, writeRequest(0, Buffer.alloc(64, 1)));

@@ -7,7 +7,6 @@ import type { BlockError } from '#daemon/block/block-error.js';
 import { submitAsync } from '#daemon/block/block-device.js';
 import {
   BLOCK_FLAG,
-  flushRequest,
   rangeRequest,
   readRequest,
   writeRequest,
@@ -66,14 +65,6 @@ describe('a long trim or write-zeroes', () => {
     await device.close();
     // FUA: the zeroes are answered when they are on the disk, which others need not wait for.
     assert.deepEqual(log.toSorted(), ['trim', 'write', 'zeroes']);
-  });
-
-  it('does not hold a flush back, which covers only what is complete', async () => {
-    const device = await newVolume(LONG_BYTES);
-    const zeroes = submitAsync(device, rangeRequest('write-zeroes', 0, LONG_BYTES));
-    await submitAsync(device, flushRequest());
-    await zeroes;
-    await device.close();
   });
 
   it('is ended, with all behind it, before the volume is closed', async () => {
