@@ -10,10 +10,9 @@ function load() {
     // After its first line comes Node's list of who required it.
     const [reason] = cause.message.split('\n');
     const fail = () => {
-      throw new Error(
-        `the native add-on is not built (${reason}); run: make -C kmod addon`,
-        { cause },
-      );
+      throw new Error(`the native add-on is not built (${reason}); run: make -C kmod addon`, {
+        cause,
+      });
     };
     return {
       fallocate: fail,

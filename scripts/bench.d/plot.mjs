@@ -37,7 +37,10 @@ function dataOf(results, targets) {
 
 /** '4k random read, depth 1' in lines that fit below its bars. */
 function labelOf(title) {
-  return title.replace('4k random ', '4k random\\n').replace(' 4k', '\\n4k').replace(', ', '\\n');
+  return title
+    .replace('4k random ', '4k random\\n')
+    .replace(/ (4k|in|out)\b/, '\\n$1')
+    .replace(', ', '\\n');
 }
 
 function scriptFor(results, targets, { file, data }) {

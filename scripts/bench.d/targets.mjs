@@ -79,9 +79,8 @@ async function startBlkferry(folder, sizeBytes, servers) {
 
 function startOurs(name, words) {
   const program = path.join(PROGRAM_FOLDER, `${name}.js`);
-  return start(process.execPath, [program, ...words], (output) =>
-    output.includes(`${name} ready: `),
-  );
+  // By its own path: its first line has the flags of Node that belong to it.
+  return start(program, words, (output) => output.includes(`${name} ready: `));
 }
 
 async function startTwoNbdkit(folder, sizeBytes, servers) {

@@ -141,11 +141,11 @@ function unsent(peer: RawConnection): number {
 
 /** Writes of 1 MiB one after the other, as fast as the daemon takes them. */
 function sendWrites(peer: RawConnection, count: number): { stop(): void; sent: Promise<number> } {
-  let stopped = false;
+  const stopping = new AbortController();
   const payload = Buffer.alloc(MIB, 0x3c);
   const sent = (async () => {
     let done = 0;
-    while (done < count && !stopped) {
+    while (done < count && !stopping.signal.aborted) {
       const offset = BigInt((done * MIB) % SIZE_BYTES);
       done += 1;
       if (!peer.send(request(write(payload, BigInt(done), offset)))) {
@@ -158,7 +158,7 @@ function sendWrites(peer: RawConnection, count: number): { stop(): void; sent: P
   })();
   return {
     stop: () => {
-      stopped = true;
+      stopping.abort();
     },
     sent,
   };

@@ -64,8 +64,8 @@ export class RawConnection {
     return connection;
   }
 
-  get receivedBytes(): number {
-    return this.#received.length;
+  get isClosed(): boolean {
+    return this.#isClosed;
   }
 
   /** @returns false if the bytes wait in this process because the server does not read */

@@ -126,7 +126,7 @@ function startOurs(
   environment: Readonly<Record<string, string>> = {},
 ): Promise<{ program: RunningProgram; readyLine: string }> {
   const script = path.join(PROGRAM_FOLDER, `${name}.js`);
-  return RunningProgram.start(process.execPath, [script, ...args], {
+  return RunningProgram.start(script, args, {
     readyLine: new RegExp(`^${name} ready: `),
     environment,
   });

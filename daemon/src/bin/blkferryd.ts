@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --max-semi-space-size=1
+#!/usr/bin/env -S node --initial-old-space-size=128
 /** The forwarding daemon: NBD clients on one side, storage nodes on the other. */
 import { DAEMON_SETTINGS, readDaemonConfig } from '../config/daemon-config.js';
 import { DEFAULT_DAEMON_CONFIG } from '../config/default-paths.js';

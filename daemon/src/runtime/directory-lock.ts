@@ -18,8 +18,8 @@ export function lockDirectory(directory: string, program: string, setting: strin
       `another ${program} (pid ${pid === '' ? 'unknown' : pid}) uses ${directory}; stop it, or choose another directory with ${setting}`,
     );
   }
-  fs.ftruncateSync(fd, 0);
-  fs.writeSync(fd, `${process.pid}\n`, 0);
+  // In this order it needs no space, and a program can start although its disk is full.
+  fs.ftruncateSync(fd, fs.writeSync(fd, `${process.pid}\n`, 0));
   return () => {
     fs.closeSync(fd);
   };

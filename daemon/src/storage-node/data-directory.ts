@@ -4,7 +4,7 @@
  *
  *     node.json                 { format, nodeId, createdUnixMs }
  *     lock                      held by the running node; its pid inside, for people
- *     volumes/<volumeId>/       volume.json and what the backend keeps
+ *     volumes/<volumeId>/       volume.json, its spare volume.json.new, and what the backend keeps
  *     creating/, deleting/      volumes half made or half gone: removed at the next start
  */
 import { randomUUID } from 'node:crypto';

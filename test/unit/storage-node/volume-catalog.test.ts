@@ -190,6 +190,143 @@ describe('VolumeCatalog', () => {
     await catalog.close();
   });
 
+  it('does not serve a volume whose record cannot be true, and touches neither record nor data', async () => {
+    const first = await load();
+    const { record } = await first.catalog.create(NEW);
+    await first.catalog.close();
+    const place = path.join(folder, 'volumes', record.volumeId);
+    const damages: [Partial<typeof record>, RegExp][] = [
+      [{ sizeBytes: 1000 }, /1000 bytes is not possible/],
+      [{ blockBytes: 12 }, /block of 12 bytes is not possible/],
+      [{ backend: 'tape' }, /no backend "tape"/],
+      [{ name: '../v1' }, /cannot be a volume's name/],
+      [{ volumeId: 'another' }, /holds the record of volume another/],
+    ];
+    for (const [damage, sentence] of damages) {
+      const text = JSON.stringify({ format: 1, ...record, ...damage });
+      fs.writeFileSync(path.join(place, 'volume.json'), text);
+      const { catalog, findings } = await load();
+      assert.deepEqual(catalog.list(), []);
+      assert.equal(findings.damaged.length, 1);
+      assert.match(findings.damaged[0] ?? '', sentence);
+      assert.ok(findings.damaged[0]?.includes(place), 'the sentence names the folder');
+      assert.equal(fs.readFileSync(path.join(place, 'volume.json'), 'utf8'), text);
+      assert.equal(fs.statSync(path.join(place, 'data')).size, MIB);
+      await catalog.close();
+    }
+  });
+
+  it('serves one of two volumes that have the same name, and names the other', async () => {
+    const first = await load();
+    const { record } = await first.catalog.create(NEW);
+    await first.catalog.close();
+    const volumes = path.join(folder, 'volumes');
+    fs.cpSync(path.join(volumes, record.volumeId), path.join(volumes, 'copy'), { recursive: true });
+    const copied = JSON.stringify({ format: 1, ...record, volumeId: 'copy' });
+    fs.writeFileSync(path.join(volumes, 'copy', 'volume.json'), copied);
+    const { catalog, findings } = await load();
+    assert.equal(catalog.list().length, 1);
+    assert.match(findings.damaged[0] ?? '', /is named v1 too; the volume is not served/);
+    await catalog.close();
+  });
+
+  it('replaces a record within the space that it has', async () => {
+    const { catalog } = await load();
+    const { record } = await catalog.create(NEW);
+    const place = path.join(folder, 'volumes', record.volumeId);
+    const inodes = (): number[] =>
+      ['volume.json', 'volume.json.new'].map((name) => fs.statSync(path.join(place, name)).ino);
+    const before = inodes();
+    for (let generation = 1; generation <= 3; generation += 1) {
+      const holder = {
+        attachmentId: 'a',
+        description: 'ü'.repeat(generation * 60),
+        sinceUnixMs: 1,
+        firstGeneration: 1,
+      };
+      await catalog.setLease(record.volumeId, { generation, holder });
+      const text = fs.readFileSync(path.join(place, 'volume.json'), 'utf8');
+      assert.equal((JSON.parse(text) as { generation: number }).generation, generation);
+      assert.equal(Buffer.byteLength(text), 4096);
+    }
+    assert.deepEqual(inodes(), before.toReversed(), 'the two changed names, three times');
+    // A volume of before there were spares, or one that somebody tidied up.
+    fs.unlinkSync(path.join(place, 'volume.json.new'));
+    await catalog.setLease(record.volumeId, { generation: 4, holder: undefined });
+    await catalog.close();
+    const { catalog: again } = await load();
+    assert.equal(again.byName('v1')?.generation, 4);
+    await again.close();
+  });
+
+  it('says what it could not write, stays as it was, and lists all the same', async () => {
+    const { catalog } = await load();
+    const { record } = await catalog.create(NEW);
+    const device = await catalog.open(record.volumeId);
+    fs.rmSync(path.join(folder, 'volumes', record.volumeId), { recursive: true });
+    await assert.rejects(
+      catalog.setLease(record.volumeId, { generation: 1, holder: undefined }),
+      kind('internal', /the record of volume v1 cannot be written: ENOENT/),
+    );
+    await assert.rejects(
+      catalog.resize(record.volumeId, 2 * MIB),
+      kind('internal', /the record of volume v1 cannot be written/),
+    );
+    assert.deepEqual(catalog.byName('v1'), record);
+    assert.equal(device.facts.sizeBytes, MIB);
+    assert.equal(await catalog.allocatedBytes(record.volumeId), 0);
+    await catalog.close();
+  });
+
+  it('ends changes under way before it is closed, and takes none afterwards', async () => {
+    const { catalog } = await load();
+    const { record } = await catalog.create(NEW);
+    const device = await catalog.open(record.volumeId);
+    const created = catalog.create({ ...NEW, name: 'v2' });
+    let isCreated = false;
+    void created.then(() => {
+      isCreated = true;
+    });
+    await Promise.all([catalog.close(), catalog.close()]);
+    assert.equal(isCreated, true);
+    await assert.rejects(submitAsync(device, readRequest(0, 512)), /closed/);
+    for (const change of [
+      () => catalog.create({ ...NEW, name: 'v3' }),
+      () => catalog.resize(record.volumeId, 2 * MIB),
+      () => catalog.delete(record.volumeId),
+      () => catalog.open(record.volumeId),
+    ])
+      await assert.rejects(change(), kind('unavailable', /stopping/));
+    const again = await load();
+    assert.deepEqual(
+      again.catalog.list().map(({ name }) => name),
+      ['v1', 'v2'],
+    );
+    await again.catalog.close();
+  });
+
+  it('lets a backend forget a volume whose deletion a crash had interrupted', async () => {
+    const first = await load();
+    const { record } = await first.catalog.create(NEW);
+    await first.catalog.close();
+    fs.renameSync(
+      path.join(folder, 'volumes', record.volumeId),
+      path.join(folder, 'deleting', record.volumeId),
+    );
+    const [engine] = createBackends();
+    assert.ok(engine !== undefined);
+    const forgotten: string[] = [];
+    engine.delete = async ({ volumeId }) => {
+      forgotten.push(volumeId);
+    };
+    const { catalog, findings } = await VolumeCatalog.load(await openDataDirectory(folder), [
+      engine,
+    ]);
+    assert.deepEqual(forgotten, [record.volumeId]);
+    assert.deepEqual(findings, { removed: [record.volumeId], damaged: [] });
+    await catalog.close();
+  });
+
   it('keeps memory volumes out of the disk: after a restart they are gone, not broken', async () => {
     const first = await load();
     await first.catalog.create({ ...NEW, backend: 'memory' });
