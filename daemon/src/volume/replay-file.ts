@@ -4,34 +4,27 @@
  * machine's memory could lose them, and the guests with them.
  *
  * A folder per attachment holds `identity.json` (whose records these are, and under which generation
- * they were written) and segments `00000001.log`, `00000002.log`, … of records end to end:
+ * they were written) and segments `00000001.log`, `00000002.log`, … of records end to end
+ * (replay-record.ts).
  *
- *    0  u32  magic  "BFR1"                     16  u32  operation + (flags << 8)
- *    4  u32  CRC-32C of bytes 8 to the end     20  u32  payload length, bytes
- *    8  u64  sequence                          24  u64  offset, bytes
- *                                              32  u64  length, bytes; then the payload
- *
- * A segment is removed when everything in it is below a flush; so what remains is a suffix of the
- * volume's history. A torn record at the end of the last segment was never answered and is cut off;
+ * A segment is given up when everything in it is below a flush; so what remains is a suffix of the
+ * volume's history. Its file is written over under the next number, because fresh pages cost three times
+ * as much; what then still lies behind the end has another number and is no record. A torn record at the end of the last segment was never answered and is cut off;
  * one anywhere else means damage, and the folder is refused rather than replayed with a gap.
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { crc32c } from '@node-rs/crc32';
-import { BLOCK_OPERATION, payloadBytes } from '../block/block-request.js';
-import {
-  REPLAY_REMOVED,
-  type ReplayPosition,
-  type ReplayRecord,
-  type ReplayStore,
-} from './replay-store.js';
+import { payloadBytes } from '../block/block-request.js';
+import { HEADER_BYTES, encodeRecordHeader, readRecords, type ReadRecord } from './replay-record.js';
+import type { ReplayPosition, ReplayRecord, ReplayStore } from './replay-store.js';
 
 const FORMAT = 1;
-const MAGIC = 0x42465231;
-const HEADER_BYTES = 40;
 /** A new segment from here on: small enough that flushed data is given back soon, large enough to be rare. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
-const TWO_32 = 0x1_0000_0000;
+/** Files kept for the next segments. Half of the default replay_bytes_max: a flush comes before there are more. */
+const SPARES_MAX = 4;
+/** Below this an empty log is truncated; above it the file is worth to be written over. */
+const REUSE_BYTES = 256 * 1024;
 
 export interface ReplayIdentity {
   readonly volumeId: string;
@@ -42,18 +35,22 @@ export interface ReplayIdentity {
 
 export interface RecoveredReplay {
   readonly store: ReplayFile;
-  readonly records: { record: ReplayRecord; position: ReplayPosition }[];
+  readonly records: readonly ReadRecord[];
   readonly identity: ReplayIdentity;
 }
 
 interface Segment {
   readonly number: number;
   readonly fd: number;
+  /** False for what an earlier run left: it is only read. */
+  readonly isOurs: boolean;
   lastSequence: number;
 }
 
 export class ReplayFile implements ReplayStore {
-  readonly #segments: Segment[] = [];
+  readonly #segments: Segment[];
+  /** Descriptors of files named spare-0, spare-1, … */
+  readonly #spares: number[] = [];
   #current: Segment;
   /** Bytes written to the current segment. */
   #writtenBytes = 0;
@@ -84,6 +81,10 @@ export class ReplayFile implements ReplayStore {
           `not of ${owner.volumeId}, ${owner.attachmentId}; move the folder away to give those writes up`,
       );
     }
+    // A dead run's spare files hold nothing.
+    for (const name of fs.readdirSync(folder)) {
+      if (name.startsWith('spare-')) fs.unlinkSync(path.join(folder, name));
+    }
     const { segments, records } = readSegments(folder);
     const store = new ReplayFile(folder, identity, segments);
     store.#writeIdentity();
@@ -91,17 +92,8 @@ export class ReplayFile implements ReplayStore {
   }
 
   append(record: ReplayRecord, payload: readonly Buffer[]): ReplayPosition {
-    const header = Buffer.allocUnsafe(HEADER_BYTES);
+    const header = encodeRecordHeader(record, this.#current.number, payload);
     const lengthBytes = payloadBytes(payload);
-    header.writeUInt32BE(MAGIC, 0);
-    writeUint64(header, 8, record.sequence);
-    header.writeUInt32BE(record.operation + record.flags * 256, 16);
-    header.writeUInt32BE(lengthBytes, 20);
-    writeUint64(header, 24, record.offsetBytes);
-    writeUint64(header, 32, record.lengthBytes);
-    let checksum = crc32c(header.subarray(8));
-    for (const part of payload) checksum = crc32c(part, checksum);
-    header.writeUInt32BE(checksum, 4);
     const offsetBytes = this.#writtenBytes + this.#pendingBytes + HEADER_BYTES;
     this.#pending.push(header, ...payload);
     this.#pendingBytes += HEADER_BYTES + lengthBytes;
@@ -142,12 +134,9 @@ export class ReplayFile implements ReplayStore {
     }
     while (this.#segments.length > 1 && (this.#segments[0]?.lastSequence ?? Infinity) < sequence) {
       const segment = this.#segments.shift();
-      if (segment !== undefined) this.#remove(segment);
+      if (segment !== undefined) this.#giveUp(segment);
     }
-    if (sequence === Infinity && this.#writtenBytes > 0) {
-      fs.ftruncateSync(this.#current.fd, 0);
-      this.#writtenBytes = 0;
-    }
+    if (sequence === Infinity && this.#writtenBytes > 0) this.#beginAgain();
   }
 
   setGeneration(generation: number): void {
@@ -156,26 +145,60 @@ export class ReplayFile implements ReplayStore {
   }
 
   close(options: { remove: boolean }): void {
-    for (const segment of this.#segments) fs.closeSync(segment.fd);
-    this.#segments.length = 0;
+    for (const { fd } of this.#segments.splice(0)) fs.closeSync(fd);
+    while (this.#spares.length > 0) this.#dropSpare();
     if (options.remove) fs.rmSync(this.folder, { recursive: true, force: true });
   }
 
   #rotate(): void {
+    // What lies behind the end of a file that is written over must not look like damage later.
+    fs.ftruncateSync(this.#current.fd, this.#writtenBytes);
     this.#current = this.#newSegment(this.#current.number + 1);
     this.#writtenBytes = 0;
   }
 
+  /** Nothing is kept: the current file begins anew. */
+  #beginAgain(): void {
+    if (this.#writtenBytes < REUSE_BYTES) {
+      fs.ftruncateSync(this.#current.fd, 0);
+    } else {
+      const { number, fd } = this.#current;
+      fs.renameSync(segmentPath(this.folder, number), segmentPath(this.folder, number + 1));
+      this.#current = { number: number + 1, fd, isOurs: true, lastSequence: 0 };
+      this.#segments[this.#segments.length - 1] = this.#current;
+    }
+    this.#writtenBytes = 0;
+  }
+
   #newSegment(number: number): Segment {
-    const fd = fs.openSync(segmentPath(this.folder, number), 'wx+', 0o600);
-    const segment = { number, fd, lastSequence: 0 };
+    const file = segmentPath(this.folder, number);
+    let fd = this.#spares.pop();
+    if (fd === undefined) fd = fs.openSync(file, 'wx+', 0o600);
+    else fs.renameSync(this.#sparePath(this.#spares.length), file);
+    const segment = { number, fd, isOurs: true, lastSequence: 0 };
     this.#segments.push(segment);
     return segment;
   }
 
-  #remove(segment: Segment): void {
-    fs.closeSync(segment.fd);
-    fs.unlinkSync(segmentPath(this.folder, segment.number));
+  #giveUp({ number, fd, isOurs }: Segment): void {
+    if (isOurs && this.#spares.length < SPARES_MAX) {
+      fs.renameSync(segmentPath(this.folder, number), this.#sparePath(this.#spares.length));
+      this.#spares.push(fd);
+      return;
+    }
+    fs.closeSync(fd);
+    fs.unlinkSync(segmentPath(this.folder, number));
+  }
+
+  #dropSpare(): void {
+    const fd = this.#spares.pop();
+    if (fd === undefined) return;
+    fs.closeSync(fd);
+    fs.unlinkSync(this.#sparePath(this.#spares.length));
+  }
+
+  #sparePath(index: number): string {
+    return path.join(this.folder, `spare-${index}`);
   }
 
   #writeIdentity(): void {
@@ -205,7 +228,7 @@ function readIdentity(folder: string): ReplayIdentity | undefined {
 function readSegments(folder: string): Pick<RecoveredReplay, 'records'> & { segments: Segment[] } {
   const names = fs.readdirSync(folder).filter((name) => /^\d{8}\.log$/.test(name));
   const segments: Segment[] = [];
-  const records: RecoveredReplay['records'] = [];
+  const records: ReadRecord[] = [];
   for (const [index, name] of names.sort().entries()) {
     const number = Number.parseInt(name, 10);
     const bytes = fs.readFileSync(path.join(folder, name));
@@ -220,7 +243,8 @@ function readSegments(folder: string): Pick<RecoveredReplay, 'records'> & { segm
       (last, { record }) => Math.max(last, record.sequence),
       0,
     );
-    segments.push({ number, fd: fs.openSync(path.join(folder, name), 'r'), lastSequence });
+    const fd = fs.openSync(path.join(folder, name), 'r');
+    segments.push({ number, fd, isOurs: false, lastSequence });
   }
   return { segments, records };
 }
@@ -230,47 +254,4 @@ function damage(file: string, atByte: number): Error {
     `${file} is damaged at byte ${atByte}: sending the rest would leave a gap; ` +
       `move the folder away to give up its unflushed writes`,
   );
-}
-
-function readRecords(
-  bytes: Buffer,
-  segment: number,
-): { records: RecoveredReplay['records']; goodBytes: number } {
-  const records: RecoveredReplay['records'] = [];
-  let at = 0;
-  while (at + HEADER_BYTES <= bytes.length) {
-    const payloadLength = bytes.readUInt32BE(at + 20);
-    const end = at + HEADER_BYTES + payloadLength;
-    if (bytes.readUInt32BE(at) !== MAGIC || end > bytes.length) break;
-    if (crc32c(bytes.subarray(at + 8, end)) !== bytes.readUInt32BE(at + 4)) break;
-    const record = readRecord(bytes, at);
-    if (
-      record.operation !== REPLAY_REMOVED &&
-      (record.operation === BLOCK_OPERATION.write) !== payloadLength > 0
-    )
-      break;
-    records.push({ record, position: { segment, offsetBytes: at + HEADER_BYTES } });
-    at = end;
-  }
-  return { records, goodBytes: at };
-}
-
-function readRecord(bytes: Buffer, at: number): ReplayRecord {
-  const operation = bytes.readUInt32BE(at + 16);
-  return {
-    sequence: readUint64(bytes, at + 8),
-    operation: operation % 256,
-    flags: Math.floor(operation / 256),
-    offsetBytes: readUint64(bytes, at + 24),
-    lengthBytes: readUint64(bytes, at + 32),
-  };
-}
-
-function writeUint64(target: Buffer, at: number, value: number): void {
-  target.writeUInt32BE(Math.floor(value / TWO_32), at);
-  target.writeUInt32BE(value % TWO_32, at + 4);
-}
-
-function readUint64(bytes: Buffer, at: number): number {
-  return bytes.readUInt32BE(at) * TWO_32 + bytes.readUInt32BE(at + 4);
 }

@@ -140,6 +140,39 @@ describe('ReplayFile', () => {
     assert.deepEqual(contents(openLog().log), []);
   });
 
+  it('writes over files that it has given up, and takes nothing that is left in them for a record', () => {
+    const { log } = openLog();
+    const megabyte = Buffer.alloc(1024 * 1024, 7);
+    let sequence = 0;
+    for (let round = 0; round < 4; round += 1) {
+      for (let count = 0; count < 20; count += 1) {
+        sequence += 1;
+        log.append(sequence, writeRequest(0, megabyte));
+        log.commit();
+      }
+      // Some rounds end with the log empty, some with a rest in it.
+      log.dropBelow(round % 2 === 0 ? sequence + 1 : sequence - 2);
+      sequence += 1;
+      log.append(sequence, writeRequest(0, Buffer.alloc(512, round)));
+      log.commit();
+      // What a restart would find, in a copy: this one still runs.
+      const copy = `${folder}-${round}`;
+      fs.cpSync(folder, copy, { recursive: true });
+      const { store, records } = ReplayFile.open(copy, OWNER);
+      const found = contents(new ReplayLog(store, LIMITS, records)).map(([one]) => one);
+      const kept = [...log.sequencesFrom(0)];
+      assert.deepEqual(found.slice(-kept.length), kept, `round ${round}`);
+      // More than is kept does no harm, if it is an unbroken suffix of history.
+      const first = found[0] ?? 0;
+      assert.deepEqual(
+        found,
+        Array.from({ length: found.length }, (_, index) => first + index),
+      );
+      assert.deepEqual(contents(log).at(-1), [sequence, 'write', round]);
+      log.dropBelow(sequence + 1);
+    }
+  });
+
   it('remembers the generation, which a takeover by somebody else makes worthless', () => {
     const { log, generation } = openLog();
     assert.equal(generation, 0);

@@ -1,0 +1,86 @@
+/**
+ * One record of a replay file: a header, then the payload.
+ *
+ *    0  u32  magic  "BFR1"                     16  u32  operation + (flags << 8)
+ *    4  u32  CRC-32C of bytes 8 to the end     20  u32  payload length, bytes
+ *    8  u64  sequence                          24  u64  offset, bytes
+ *   40  u32  number of the segment              32  u64  length, bytes; the payload is from 44 on
+ *
+ * Network byte order. A record is whole if its checksum fits and it names the segment that it is in.
+ */
+import { crc32c } from '@node-rs/crc32';
+import { BLOCK_OPERATION, payloadBytes } from '../block/block-request.js';
+import { REPLAY_REMOVED, type ReplayPosition, type ReplayRecord } from './replay-store.js';
+
+const MAGIC = 0x42465231;
+export const HEADER_BYTES = 44;
+const TWO_32 = 0x1_0000_0000;
+
+export interface ReadRecord {
+  readonly record: ReplayRecord;
+  readonly position: ReplayPosition;
+}
+
+export function encodeRecordHeader(
+  record: ReplayRecord,
+  segment: number,
+  payload: readonly Buffer[],
+): Buffer {
+  const header = Buffer.allocUnsafe(HEADER_BYTES);
+  header.writeUInt32BE(MAGIC, 0);
+  writeUint64(header, 8, record.sequence);
+  header.writeUInt32BE(record.operation + record.flags * 256, 16);
+  header.writeUInt32BE(payloadBytes(payload), 20);
+  writeUint64(header, 24, record.offsetBytes);
+  writeUint64(header, 32, record.lengthBytes);
+  header.writeUInt32BE(segment, 40);
+  let checksum = crc32c(header.subarray(8));
+  for (const part of payload) checksum = crc32c(part, checksum);
+  header.writeUInt32BE(checksum, 4);
+  return header;
+}
+
+/** Every whole record from the beginning on, and where the first byte that is none stands. */
+export function readRecords(
+  bytes: Buffer,
+  segment: number,
+): { records: ReadRecord[]; goodBytes: number } {
+  const records: ReadRecord[] = [];
+  let at = 0;
+  while (at + HEADER_BYTES <= bytes.length) {
+    const payloadLength = bytes.readUInt32BE(at + 20);
+    const end = at + HEADER_BYTES + payloadLength;
+    if (bytes.readUInt32BE(at) !== MAGIC || end > bytes.length) break;
+    if (bytes.readUInt32BE(at + 40) !== segment) break;
+    if (crc32c(bytes.subarray(at + 8, end)) !== bytes.readUInt32BE(at + 4)) break;
+    const record = readRecord(bytes, at);
+    if (
+      record.operation !== REPLAY_REMOVED &&
+      (record.operation === BLOCK_OPERATION.write) !== payloadLength > 0
+    )
+      break;
+    records.push({ record, position: { segment, offsetBytes: at + HEADER_BYTES } });
+    at = end;
+  }
+  return { records, goodBytes: at };
+}
+
+function readRecord(bytes: Buffer, at: number): ReplayRecord {
+  const operation = bytes.readUInt32BE(at + 16);
+  return {
+    sequence: readUint64(bytes, at + 8),
+    operation: operation % 256,
+    flags: Math.floor(operation / 256),
+    offsetBytes: readUint64(bytes, at + 24),
+    lengthBytes: readUint64(bytes, at + 32),
+  };
+}
+
+function writeUint64(target: Buffer, at: number, value: number): void {
+  target.writeUInt32BE(Math.floor(value / TWO_32), at);
+  target.writeUInt32BE(value % TWO_32, at + 4);
+}
+
+function readUint64(bytes: Buffer, at: number): number {
+  return bytes.readUInt32BE(at) * TWO_32 + bytes.readUInt32BE(at + 4);
+}
