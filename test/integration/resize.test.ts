@@ -29,17 +29,17 @@ async function whenSize(name: string, sizeBytes: number): Promise<void> {
 describe('resizing an attached volume', () => {
   it('shows the new size to the next client, and lets it use what was added', async () => {
     const { name } = await stack.newExport({ sizeBytes: 4 * MIB });
-    const before = await NbdClient.connect({ socketPath: stack.socketPath, exportName: name });
+    const early = await NbdClient.connect({ socketPath: stack.socketPath, exportName: name });
     await stack.storage.resizeVolume({ name, sizeBytes: 8 * MIB, allowShrink: false });
     await whenSize(name, 8 * MIB);
-    const after = await NbdClient.connect({ socketPath: stack.socketPath, exportName: name });
-    assert.equal(after.facts.sizeBytes, 8 * MIB);
-    await submitAsync(after, writeRequest(8 * MIB - 4096, Buffer.alloc(4096, 1)));
+    const late = await NbdClient.connect({ socketPath: stack.socketPath, exportName: name });
+    assert.equal(late.facts.sizeBytes, 8 * MIB);
+    await submitAsync(late, writeRequest(8 * MIB - 4096, Buffer.alloc(4096, 1)));
     assert.deepEqual(
-      (await submitAsync(after, readRequest(8 * MIB - 4096, 4096))).payload,
+      (await submitAsync(late, readRequest(8 * MIB - 4096, 4096))).payload,
       Buffer.alloc(4096, 1),
     );
-    await submitAsync(before, readRequest(0, 4096));
-    await Promise.all([before.close(), after.close()]);
+    await submitAsync(early, readRequest(0, 4096));
+    await Promise.all([early.close(), late.close()]);
   });
 });

@@ -138,7 +138,7 @@ export class StorageService implements SessionHost {
   }
 
   resizeVolume(request: ResizeVolumeRequestMessage): Promise<VolumeMessage> {
-    const { catalog, log } = this.options;
+    const { log } = this.options;
     const { volumeId } = this.#byName(request.name);
     return this.turns.run(volumeId, async () => {
       const record = this.requireVolume(volumeId);
@@ -149,7 +149,7 @@ export class StorageService implements SessionHost {
             `use --shrink if that is meant`,
         );
       }
-      const resized = await catalog.resize(volumeId, request.sizeBytes);
+      const resized = await this.#resize(volumeId, request.sizeBytes);
       const { name, sizeBytes: toBytes } = resized;
       for (const session of this.sessions.ofVolume(volumeId)) session.resized(toBytes);
       log.info(
@@ -158,6 +158,17 @@ export class StorageService implements SessionHost {
       );
       return this.describe(resized);
     });
+  }
+
+  async #resize(volumeId: string, sizeBytes: number): Promise<VolumeRecord> {
+    try {
+      return await this.options.catalog.resize(volumeId, sizeBytes);
+    } catch (error) {
+      // Linux tells of a lost write once: this may have been the one who was told.
+      if (error instanceof StorageError && error.kind === 'internal')
+        this.verifiers.distrust(volumeId);
+      throw error;
+    }
   }
 
   deleteVolume(request: DeleteVolumeRequestMessage): Promise<object> {

@@ -44,6 +44,11 @@ export class WriteVerifiers {
     return true;
   }
 
+  /** Something failed that may have swallowed the error of a lost write: the next session sends its log again. */
+  distrust(volumeId: string): void {
+    this.#volumes.set(volumeId, { verifier: newWriteVerifier(), failed: undefined });
+  }
+
   /** The volume is gone. */
   forget(volumeId: string): void {
     this.#volumes.delete(volumeId);

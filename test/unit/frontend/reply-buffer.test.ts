@@ -66,10 +66,10 @@ describe('ReplyBuffer', () => {
     const { socket, received } = await collect();
     let writes = 0;
     const write = socket.write.bind(socket);
-    socket.write = ((data: Buffer) => {
+    socket.write = (data: Buffer) => {
       writes += 1;
       return write(data);
-    });
+    };
     const replies = new ReplyBuffer(socket);
     for (let index = 0; index < 64; index += 1) put(replies, index, 16);
     replies.flush();

@@ -36,6 +36,15 @@ describe('WriteVerifiers', () => {
     assert.ok(![7n, changed].includes(verifiers.ofDevice('a', newDevice())));
   });
 
+  it('changes for a volume that is not trusted any more, also on the device that is open', () => {
+    const verifiers = new WriteVerifiers(7n);
+    const device = newDevice();
+    assert.equal(verifiers.ofDevice('a', device), 7n);
+    verifiers.distrust('a');
+    assert.notEqual(verifiers.ofDevice('a', device), 7n);
+    assert.equal(verifiers.ofDevice('b', newDevice()), 7n);
+  });
+
   it('forgets a deleted volume', () => {
     const verifiers = new WriteVerifiers(7n);
     verifiers.flushFailed('a', newDevice());
