@@ -53,7 +53,8 @@ export class VolumeOpener {
       replayLog,
       ioHoldTimeoutMs: config.io_hold_timeout,
       clock: SYSTEM_CLOCK,
-      defer: queueMicrotask,
+      // By then gRPC has handed the frame to the socket: the log is written while the node works.
+      defer: setImmediate,
       onState: (state) => {
         const detail = 'detail' in state ? state.detail : '';
         const fields = {

@@ -31,7 +31,7 @@ export interface VolumeOptions {
   /** How long requests wait for a node that is away before they fail with EIO; Infinity waits for ever. */
   readonly ioHoldTimeoutMs: number;
   readonly clock: Clock;
-  /** Runs a callback at the end of the current turn of the event loop; queueMicrotask outside tests. */
+  /** Runs a callback later in the current turn of the event loop, after what was sent is on its way. */
   readonly defer: (callback: () => void) => void;
   /** Every change of state, for the log. */
   readonly onState: (state: VolumeState) => void;
