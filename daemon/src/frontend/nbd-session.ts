@@ -4,7 +4,7 @@
  *
  * When the device has no room, or the client does not read its replies, requests wait as they came and
  * the socket is not read: the limit reaches the client instead of filling memory. What waits is small:
- * requests of one received chunk, which is where their data is, too.
+ * what Node reads in one turn of the event loop, 2 MiB at most, and the data is in it.
  */
 import type { Socket } from 'node:net';
 import {
