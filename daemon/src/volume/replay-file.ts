@@ -18,7 +18,7 @@ import { payloadBytes } from '../block/block-request.js';
 import { HEADER_BYTES, encodeRecordHeader, readRecords, type ReadRecord } from './replay-record.js';
 import type { ReplayPosition, ReplayRecord, ReplayStore } from './replay-store.js';
 
-const FORMAT = 1;
+const FORMAT = 2;
 /** A new segment from here on: small enough that flushed data is given back soon, large enough to be rare. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 /** Files kept for the next segments. Half of the default replay_bytes_max: a flush comes before there are more. */
