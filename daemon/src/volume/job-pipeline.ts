@@ -16,6 +16,7 @@ import type { StorageSession } from '../transport/storage-client.js';
 import { InFlightTable, Job, type InFlightLimits } from './in-flight.js';
 import type { ReplayLog } from './replay-log.js';
 import { durableBelow, sequencesToSend } from './resend-plan.js';
+import { ResendProgress } from './resend-progress.js';
 import { SendWindow } from './send-window.js';
 import { countAnswer, newCounters, type VolumeCounters } from './volume-counters.js';
 
@@ -44,6 +45,7 @@ export class JobPipeline {
   readonly #inFlight: InFlightTable;
   readonly #log: ReplayLog;
   readonly #window = new SendWindow();
+  readonly #resend = new ResendProgress();
   #session: StorageSession | undefined;
   /** Of the node's run that took the writes in the log; undefined: of an unknown run, before the first session. */
   #writeVerifier: bigint | undefined;
@@ -95,7 +97,9 @@ export class JobPipeline {
     const nodeLostWrites = this.#writeVerifier !== terms.writeVerifier;
     this.#writeVerifier = terms.writeVerifier;
     this.#session = session;
-    const sequences = sequencesToSend(this.#inFlight.values(), this.#log, nodeLostWrites);
+    const logFrom = nodeLostWrites ? 0 : this.#resend.from;
+    const sequences = sequencesToSend(this.#inFlight.values(), this.#log, logFrom);
+    this.#resend.begin(sequences.filter((sequence) => this.#inFlight.get(sequence) === undefined));
     this.#window.open(terms.requestsInFlightMax, terms.bytesInFlightMax, sequences);
     this.#pump();
     this.#flushIfWanted();
@@ -120,6 +124,7 @@ export class JobPipeline {
     }
     const result = checkedAnswer(job, answer);
     this.#window.release(job);
+    this.#resend.settled(sequence);
     if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
     if (result.error === undefined) {
       if (job.request.kind === 'flush') {
@@ -202,6 +207,7 @@ export class JobPipeline {
       if (sequence === undefined) return;
       const job = this.#inFlight.get(sequence) ?? this.#replayJob(sequence);
       if (job === undefined) {
+        this.#resend.settled(sequence);
         this.#window.skip();
       } else {
         if (!this.#window.admitsNext(job)) return;

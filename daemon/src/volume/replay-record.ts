@@ -80,7 +80,9 @@ export function readRecords(
 
 function checksumOf(bytes: Buffer, at: number, end: number): number {
   const digest = headerDigest(bytes, at);
-  return end === at + HEADER_BYTES ? digest : crc32c(bytes.subarray(at + HEADER_BYTES, end), digest);
+  return end === at + HEADER_BYTES
+    ? digest
+    : crc32c(bytes.subarray(at + HEADER_BYTES, end), digest);
 }
 
 function readRecord(bytes: Buffer, at: number): ReplayRecord {

@@ -22,16 +22,18 @@ export function durableBelow(flushSequence: number, inFlight: Iterable<Job>): nu
 }
 
 /**
- * What a new session has to send first, rising: everything unanswered; and of the log everything if the
- * node lost its unflushed writes, otherwise what follows the first unanswered change.
+ * What a new session has to send first, rising: everything unanswered; and of the log what follows the first
+ * unanswered change.
+ * @param logFrom of the log also everything from here on: 0 if the node lost its unflushed writes, the
+ *   beginning of an interrupted replay, Infinity otherwise
  */
 export function sequencesToSend(
   inFlight: Iterable<Job>,
   log: ReplayLog,
-  nodeLostWrites: boolean,
+  logFrom: number,
 ): number[] {
   const sequences = new Set<number>();
-  let replayFrom = nodeLostWrites ? 0 : Infinity;
+  let replayFrom = logFrom;
   for (const job of inFlight) {
     sequences.add(job.sequence);
     if (changesContent(job.request.kind)) replayFrom = Math.min(replayFrom, job.sequence);

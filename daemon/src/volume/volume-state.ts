@@ -5,6 +5,8 @@
  *        │           │            │           │
  *        └───────────┴────────────┴───────────┴──► fenced      (and from everywhere) ──► closed
  */
+import { BlockError } from '../block/block-error.js';
+
 export type VolumeState =
   /** The node has not been reached yet; size and limits are unknown. */
   | { readonly name: 'connecting'; readonly detail: string }
@@ -35,4 +37,20 @@ export function moveTo(from: VolumeState, to: VolumeState): VolumeState {
     throw new Error(`a volume cannot move from ${from.name} to ${to.name}`);
   }
   return to;
+}
+
+/** @returns why a request is refused in this state, or undefined */
+export function refusalOf(state: VolumeState, isDraining: boolean): BlockError | undefined {
+  switch (state.name) {
+    case 'active':
+    case 'holding':
+      if (!isDraining) return undefined;
+      return new BlockError('ESHUTDOWN', 'the volume is being detached');
+    case 'connecting':
+    case 'failing':
+    case 'fenced':
+      return new BlockError('EIO', state.detail);
+    case 'closed':
+      return new BlockError('ESHUTDOWN', 'the volume was closed');
+  }
 }

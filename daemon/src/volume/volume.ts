@@ -15,13 +15,14 @@ import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import type { StorageSession } from '../transport/storage-client.js';
+import { Deadline, undrained } from './drain-deadline.js';
 import type { InFlightLimits } from './in-flight.js';
 import { JobPipeline } from './job-pipeline.js';
 import type { ReplayLog } from './replay-log.js';
 import { countAnswer, type VolumeCounters } from './volume-counters.js';
 import { UNKNOWN_FACTS, toDeviceFacts } from './volume-facts.js';
 import { VolumeLink, type LinkOptions } from './volume-link.js';
-import { moveTo, type VolumeState } from './volume-state.js';
+import { moveTo, refusalOf, type VolumeState } from './volume-state.js';
 import { Waiters } from './waiters.js';
 
 export interface VolumeOptions {
@@ -35,6 +36,8 @@ export interface VolumeOptions {
   readonly defer: (callback: () => void) => void;
   /** Every change of state, for the log. */
   readonly onState: (state: VolumeState) => void;
+  /** The size, or what else is known of the device, was learnt or has changed. */
+  readonly onFacts: (facts: DeviceFacts) => void;
 }
 
 export class Volume implements PacedBlockDevice {
@@ -47,6 +50,8 @@ export class Volume implements PacedBlockDevice {
   #cancelHold: (() => void) | undefined;
   readonly #roomWaiters = new Waiters();
   readonly #idleWaiters = new Waiters();
+  /** Those who asked for a try and wait for its outcome. */
+  readonly #tryWaiters = new Waiters();
 
   constructor(readonly options: VolumeOptions) {
     const { replayLog } = options;
@@ -80,7 +85,7 @@ export class Volume implements PacedBlockDevice {
         this.#link.restart(new StorageError('unavailable', sentence));
       },
       resized: (sizeBytes) => {
-        this.#facts = { ...this.#facts, sizeBytes };
+        this.#learn({ ...this.#facts, sizeBytes });
       },
       down: (reason) => {
         this.#down(reason);
@@ -143,7 +148,7 @@ export class Volume implements PacedBlockDevice {
   }
 
   submit<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
-    const refusal = this.#refusal() ?? checkRequest(request, this.#facts);
+    const refusal = refusalOf(this.#state, this.draining) ?? checkRequest(request, this.#facts);
     if (refusal === undefined) {
       this.#pipeline.submit(request, complete as BlockCompletion<BlockRequest>);
       return;
@@ -155,7 +160,7 @@ export class Volume implements PacedBlockDevice {
 
   /** Also true while everything is refused: then nobody has to wait for an answer. */
   hasRoom(): boolean {
-    return this.#pipeline.hasRoom() || this.#refusal() !== undefined;
+    return this.#pipeline.hasRoom() || refusalOf(this.#state, this.draining) !== undefined;
   }
 
   whenRoom(callback: () => void): void {
@@ -171,34 +176,40 @@ export class Volume implements PacedBlockDevice {
   async drain(deadlineMs: number): Promise<void> {
     const { replayLog } = this.options;
     this.#intake = 'draining';
-    const expired = { now: false };
-    const cancel = this.options.clock.setTimer(deadlineMs, () => {
-      expired.now = true;
+    const deadline = new Deadline(this.options.clock, deadlineMs, () => {
       this.#idleWaiters.wake();
     });
-    try {
-      await this.#untilIdle(expired);
-      if (replayLog.count > 0 && this.#state.name !== 'fenced') {
-        this.#pipeline.flushInBackground();
-        await this.#untilIdle(expired);
-      }
-    } finally {
-      cancel();
+    await this.#untilIdle(deadline);
+    if (replayLog.count > 0 && this.#state.name !== 'fenced') {
+      this.#pipeline.flushInBackground();
+      await this.#untilIdle(deadline);
     }
+    deadline.cancel();
     if (replayLog.count === 0) return;
-    const { volumeName } = this.options.link;
-    const detail =
-      'detail' in this.#state && this.#state.detail !== '' ? `: ${this.#state.detail}` : '';
-    throw new StorageError(
-      'unavailable',
-      `volume ${volumeName} could not be flushed within ${deadlineMs} ms${detail}; ` +
-        `${replayLog.bytes} bytes of answered writes wait in the replay log`,
-    );
+    throw undrained(this.options.link.volumeName, this.#state, deadlineMs, replayLog.bytes);
   }
 
   /** Takes requests again after a drain that failed. */
   resume(): void {
     this.#intake = 'open';
+  }
+
+  /** Ends the waiting for a node as the hold time does. @returns how many requests failed by that */
+  failNow(): number {
+    if (this.#state.name !== 'holding') return 0;
+    const before = this.counters.failedRequests;
+    this.#giveUp('waiting was ended by fail-now');
+    return this.counters.failedRequests - before;
+  }
+
+  /** Tries at once to reach a node that is away. Resolves when the try has succeeded or failed. */
+  retryNow(): Promise<void> {
+    const { name } = this.#state;
+    if (name === 'active' || name === 'fenced' || name === 'closed') return Promise.resolve();
+    return new Promise((resolve) => {
+      this.#tryWaiters.add(resolve);
+      this.#link.retryNow();
+    });
   }
 
   /** Gives up the lease, after `close`. @throws StorageError */
@@ -213,32 +224,20 @@ export class Volume implements PacedBlockDevice {
     this.#cancelHold?.();
     this.#moveTo({ name: 'closed' });
     this.#pipeline.failAll(new BlockError('ESHUTDOWN', 'the volume was closed'), 'keep');
+    this.#tryWaiters.wake();
     return Promise.resolve();
   }
 
-  /** Why no request is accepted now, or undefined. */
-  #refusal(): BlockError | undefined {
-    switch (this.#state.name) {
-      case 'active':
-      case 'holding':
-        if (this.#intake === 'open') return undefined;
-        return new BlockError('ESHUTDOWN', 'the volume is being detached');
-      case 'connecting':
-      case 'failing':
-      case 'fenced':
-        return new BlockError('EIO', this.#state.detail);
-      case 'closed':
-        return new BlockError('ESHUTDOWN', 'the volume was closed');
-    }
-  }
-
   #up(session: StorageSession, opened: OpenedFrame): void {
-    this.#facts = toDeviceFacts(opened, this.options.link.readOnly);
+    const facts = toDeviceFacts(opened, this.options.link.readOnly);
+    this.#facts = facts;
     this.#cancelHold?.();
     this.#cancelHold = undefined;
     this.#moveTo({ name: 'active' });
     this.#pipeline.begin(session, opened);
     this.#wakeWaiters();
+    this.#learn(facts);
+    this.#tryWaiters.wake();
   }
 
   #down(reason: StorageError): void {
@@ -248,6 +247,7 @@ export class Volume implements PacedBlockDevice {
       this.#moveTo({ name, detail: reason.message });
     }
     if (this.#state.name === 'holding') this.#startHold();
+    this.#tryWaiters.wake();
   }
 
   #startHold(): void {
@@ -255,10 +255,15 @@ export class Volume implements PacedBlockDevice {
     if (this.#cancelHold !== undefined || ioHoldTimeoutMs === Infinity) return;
     this.#cancelHold = clock.setTimer(ioHoldTimeoutMs, () => {
       if (this.#state.name !== 'holding') return;
-      const detail = `${this.#state.detail}; away for more than ${ioHoldTimeoutMs} ms (io_hold_timeout)`;
-      this.#moveTo({ name: 'failing', detail });
-      this.#pipeline.failAll(new BlockError('EIO', detail), 'forget');
+      this.#giveUp(`away for more than ${ioHoldTimeoutMs} ms (io_hold_timeout)`);
     });
+  }
+
+  /** From holding only. */
+  #giveUp(why: string): void {
+    const detail = 'detail' in this.#state ? `${this.#state.detail}; ${why}` : why;
+    this.#moveTo({ name: 'failing', detail });
+    this.#pipeline.failAll(new BlockError('EIO', detail), 'forget');
   }
 
   #fence(detail: string): void {
@@ -267,10 +272,11 @@ export class Volume implements PacedBlockDevice {
     this.#cancelHold?.();
     this.#moveTo({ name: 'fenced', detail });
     this.#pipeline.failAll(new BlockError('EIO', detail), 'keep');
+    this.#tryWaiters.wake();
   }
 
-  async #untilIdle(expired: { readonly now: boolean }): Promise<void> {
-    while (this.requestsInFlight > 0 && !expired.now) {
+  async #untilIdle(deadline: Deadline): Promise<void> {
+    while (this.requestsInFlight > 0 && !deadline.isOver) {
       await new Promise<void>((resolve) => {
         this.#idleWaiters.add(resolve);
       });
@@ -280,6 +286,11 @@ export class Volume implements PacedBlockDevice {
   #wakeWaiters(): void {
     if (this.#roomWaiters.count > 0 && this.hasRoom()) this.#roomWaiters.wake();
     if (this.requestsInFlight === 0) this.#idleWaiters.wake();
+  }
+
+  #learn(facts: DeviceFacts): void {
+    this.#facts = facts;
+    this.options.onFacts(facts);
   }
 
   #moveTo(state: VolumeState): void {

@@ -48,6 +48,7 @@ export async function openVolume(
     clock,
     defer: queueMicrotask,
     onState: (state) => states.push(state),
+    onFacts: () => undefined,
     ...overrides,
   });
   await volume.start();

@@ -224,6 +224,42 @@ describe('Volume when its node crashes', () => {
     );
   });
 
+  //  W1 W2 W3 | crash, 1 sent again | connection lost: the verifier is the new one by then
+  it('begins a replay again that was interrupted, although the node kept what it had of it', async () => {
+    const { volume, node, clock } = await openVolume();
+    for (let index = 0; index < 3; index += 1)
+      await submitAsync(volume, writeRequest(index * 512, block(index + 1)));
+    node.requestsInFlightMax = 1;
+    node.hold();
+    node.crash();
+    await clock.advance(100);
+    node.answer(1);
+    node.disconnect();
+    node.unhold();
+    await clock.advance(1000);
+    assert.deepEqual(node.content.subarray(0, 1536), Buffer.concat([block(1), block(2), block(3)]));
+    await submitAsync(volume, flushRequest());
+    assert.equal(volume.unflushedBytes, 0);
+  });
+
+  //  w1 W2 | reconnect, 1 answered | connection lost before 2 went again
+  it('does not leave an older write over a newer one when a reconnect is interrupted', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.hold();
+    const first = started(volume, writeRequest(0, block(1)));
+    started(volume, writeRequest(0, block(2)));
+    node.answerOnly(1);
+    node.requestsInFlightMax = 1;
+    node.disconnect();
+    await clock.advance(100);
+    node.answer(1);
+    assert.equal(first.done, true);
+    node.disconnect();
+    node.unhold();
+    await clock.advance(1000);
+    assert.deepEqual(node.content.subarray(0, 512), block(2));
+  });
+
   it('paces a replay by what the node takes at a time', async () => {
     const { volume, node, clock } = await openVolume();
     for (let index = 0; index < 6; index += 1)
