@@ -2,8 +2,8 @@
  * The system calls Node has no door for; this is the whole surface. All numbers are non-negative safe
  * integers, offsets and lengths in bytes, file descriptors and modes below 2^31; anything else throws a
  * TypeError or RangeError. Failures throw an Error with `code` ("ENOSPC"), `errno` (negative) and
- * `syscall`, as Node's own do. If the add-on was not built, every call throws an Error that says how to
- * build it.
+ * `syscall`, as Node's own do. If the add-on was not built, or from an older version, every call that is
+ * missing throws an Error that says how to build it.
  */
 
 /**
@@ -31,3 +31,131 @@ export function exchangeNames(firstPath: string, secondPath: string): void;
 export const FALLOC_FL_KEEP_SIZE: number;
 export const FALLOC_FL_PUNCH_HOLE: number;
 export const FALLOC_FL_ZERO_RANGE: number;
+
+/**
+ * socketpair(2): two ends of a stream, AF_UNIX, close-on-exec. The first is for the kernel, the second,
+ * non-blocking, for this process.
+ */
+export function socketPair(): [kernelEnd: number, daemonEnd: number];
+
+/** What the NBD generic netlink interface is asked to make. Seconds, bytes; flags as in the NBD protocol. */
+export interface NbdConnectRequest {
+  /** Absent: the kernel chooses, and makes a device if none is free. */
+  readonly index?: number;
+  readonly sizeBytes: number;
+  /** Logical block size: a power of two, 512 to the page size. */
+  readonly blockBytes: number;
+  /** NBD transmission flags (NBD_FLAG_*): HAS_FLAGS, READ_ONLY, SEND_FLUSH, ... */
+  readonly serverFlags: number;
+  /** NBD_CFLAG_*. */
+  readonly clientFlags: number;
+  /** NBD_ATTR_TIMEOUT; 0: the kernel warns and goes on waiting. At most 4294967, its ticks have 32 bits. */
+  readonly requestTimeoutSeconds: number;
+  /** NBD_ATTR_DEAD_CONN_TIMEOUT: how long requests wait for new sockets. At most 4294967. */
+  readonly deadConnectionTimeoutSeconds: number;
+  /** NBD_ATTR_BACKEND_IDENTIFIER: only who names it may reconfigure the device. 1 to 255 bytes, none of them zero. */
+  readonly backendIdentifier: string;
+  /**
+   * Connected stream sockets, one for each hardware queue, at most 64; more than one needs
+   * NBD_FLAG_CAN_MULTI_CONN. The kernel takes its own references: the caller closes them, even at once.
+   */
+  readonly socketFds: readonly number[];
+}
+
+/** What is left out stays as it is. */
+export interface NbdReconfigureRequest {
+  readonly index: number;
+  readonly backendIdentifier: string;
+  readonly sizeBytes?: number;
+  /** Replace dead sockets, each the next dead one; the kernel ignores them silently while none is dead. */
+  readonly socketFds?: readonly number[];
+  readonly requestTimeoutSeconds?: number;
+  readonly deadConnectionTimeoutSeconds?: number;
+}
+
+export interface NbdDeviceStatus {
+  readonly index: number;
+  readonly connected: boolean;
+}
+
+/*
+ * The calls of the NBD netlink interface. Each runs on a thread of its own, neither the caller's nor one of
+ * libuv's pool: the kernel may wait for this very process to serve the device while it handles them (a socket
+ * that is full, a queue that is being emptied). It handles one at a time, of all programs, and nothing ends
+ * one but what it waits for: close the sockets of a device that does not answer before asking for its end,
+ * and replace dead ones before asking for a new size.
+ *
+ * Wrong arguments are thrown at once. Rejections are Errors with `code`, `errno` and `syscall`
+ * ("NBD_CMD_CONNECT"), their message ends with the kernel's own words where it gave some (extended
+ * acknowledgement). ENOENT with syscall "CTRL_CMD_GETFAMILY": the nbd module is not loaded. ETIMEDOUT,
+ * ENOBUFS, EBADMSG, ENODATA: the kernel's answer was lost or not understood; what was asked may have been done.
+ */
+
+/**
+ * @returns the index of the device
+ * @throws EBUSY if the index is in use, EINVAL for sizes, sockets or flags the kernel does not take, EPERM
+ */
+export function nbdConnect(request: NbdConnectRequest): Promise<number>;
+/** @throws EINVAL if the device is not connected or has another identifier (the kernel's log tells which), EPERM */
+export function nbdReconfigure(request: NbdReconfigureRequest): Promise<void>;
+/**
+ * Outstanding requests fail with EIO; the sockets are shut down. Of a device that is not connected: nothing
+ * happens.
+ * @throws EINVAL if there is no such device, EPERM
+ */
+export function nbdDisconnect(index: number): Promise<void>;
+/** All devices, or one: an empty list if there is none of that index. At most 3276, the kernel cuts a longer list. */
+export function nbdStatus(index?: number): Promise<NbdDeviceStatus[]>;
+
+export interface NbdEvent {
+  /** The kernel gave a socket of this device up. */
+  readonly kind: 'link-dead';
+  readonly index: number;
+}
+
+/**
+ * Listens to the multicast group of the NBD interface; does not keep the process alive.
+ * @param onEvent events, on the main thread; the kernel drops some when there are too many: a hint, no account
+ * @returns resolves once it listens, to the function that ends it: no event comes after that was called
+ * @throws as the calls above: joining the group may have to wait for one of them
+ */
+export function nbdWatch(onEvent: (event: NbdEvent) => void): Promise<() => void>;
+
+export const NBD_CFLAG_DESTROY_ON_DISCONNECT: number;
+export const NBD_CFLAG_DISCONNECT_ON_CLOSE: number;
+
+/**
+ * prctl(PR_SET_IO_FLUSHER) of the calling thread: memory it needs is found without waiting for write-back,
+ * which might be waiting for this process. Threads and programs started afterwards inherit it.
+ * @throws EPERM without CAP_SYS_RESOURCE
+ */
+export function setIoFlusher(on: boolean): void;
+/** False also where the kernel does not say: without CAP_SYS_RESOURCE, before Linux 5.6. */
+export function isIoFlusher(): boolean;
+
+/**
+ * mlock2(MLOCK_ONFAULT) of one mapping: its pages, once touched, are never paged out. There is no mlockall
+ * here: V8 ends the process when the kernel refuses to discard a locked page (MADV_DONTNEED: EINVAL).
+ * @param address of a page, as in /proc/self/maps
+ * @throws ENOMEM, EPERM
+ */
+export function lockPages(address: number, lengthBytes: number): void;
+
+/**
+ * execve(2): this process goes on as another program, with the same process id, standard streams, and what
+ * else is not close-on-exec; Node makes it so whatever it inherits or opens. SIGPIPE stays ignored as Node
+ * has it, the other threads end where they are. Returns only by throwing.
+ * @param environment "NAME=value"
+ * @throws E2BIG, EACCES, ENOENT, ENOEXEC; the process goes on
+ */
+export function replaceProcess(
+  path: string,
+  programArguments: readonly string[],
+  environment: readonly string[],
+): never;
+
+/**
+ * One datagram to a unix socket, for service managers; a path that begins with "@" is abstract. Never waits.
+ * @throws EAGAIN if the receiver has no room now, ENOENT or ECONNREFUSED if there is none
+ */
+export function sendDatagram(socketPath: string, message: string): void;

@@ -36,6 +36,7 @@ async function openVolume(
     clock: SYSTEM_CLOCK,
     defer: queueMicrotask,
     onState: () => undefined,
+    onFacts: () => undefined,
   });
   await volume.start();
   return volume;

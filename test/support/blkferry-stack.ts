@@ -12,6 +12,7 @@ import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.j
 import type { StorageClient } from '#daemon/transport/storage-client.js';
 import type { ExportWishes, NbdExport, NbdServer } from './nbd-server-interface.js';
 import { RunningProgram } from './program.js';
+import { attachRequest } from './attach-request.js';
 
 /** For one call of the test to either program. */
 const CALL_TIMEOUT_MS = 20_000;
@@ -73,13 +74,7 @@ export class BlkferryStack implements NbdServer {
     const name = `vol${this.#exports}`;
     const { sizeBytes, blockBytes = 0, isReadOnly = false } = wishes;
     await this.storage.createVolume({ name, sizeBytes, blockBytes, backend: '' });
-    const { attachment } = await this.admin.attach({
-      volume: name,
-      node: '',
-      exportName: '',
-      readOnly: isReadOnly,
-      takeOver: false,
-    });
+    const { attachment } = await this.admin.attach(attachRequest(name, { readOnly: isReadOnly }));
     return { name, uri: attachment.uris[0]!, socketPath: this.socketPath };
   }
 

@@ -9,14 +9,17 @@ import path from 'node:path';
 import readline from 'node:readline';
 import type { Readable } from 'node:stream';
 
+/** Where everything is slow, as in the lab, every limit is that many times as long. */
+const PATIENCE = Number(process.env['BLKFERRY_TEST_PATIENCE'] ?? '1');
+
 /** A program of these tests ends within seconds; one that hangs must not take the suite with it. */
-const RUN_TIMEOUT_MS = 60_000;
+const RUN_TIMEOUT_MS = 60_000 * PATIENCE;
 
 /** Time for a server to say that it is ready: a Node program on a busy machine needs a second or two. */
-const READY_TIMEOUT_MS = 20_000;
+const READY_TIMEOUT_MS = 20_000 * PATIENCE;
 
 /** Time for an ordered end after SIGTERM, before SIGKILL. */
-const STOP_TIMEOUT_MS = 25_000;
+const STOP_TIMEOUT_MS = 25_000 * PATIENCE;
 
 /** Most of a program's output that is kept for messages. */
 const OUTPUT_CHARACTERS_MAX = 1024 * 1024;

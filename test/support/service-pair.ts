@@ -8,6 +8,7 @@ import { createAdminClient } from '#daemon/cli/admin-client.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
 import { RunningProgram } from './program.js';
+import { attachRequest } from './attach-request.js';
 
 const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
 
@@ -39,6 +40,11 @@ export class ServicePair {
   get node(): RunningProgram {
     if (this.#node === undefined) throw new Error('the node does not run');
     return this.#node;
+  }
+
+  get daemon(): RunningProgram {
+    if (this.#daemon === undefined) throw new Error('the daemon does not run');
+    return this.#daemon;
   }
 
   async start(): Promise<void> {
@@ -75,13 +81,7 @@ export class ServicePair {
     const admin = createAdminClient({ address: `unix:${this.adminSocket}`, timeoutMs: 5000 });
     try {
       await storage.createVolume({ name, sizeBytes, blockBytes: 512, backend: '' });
-      await admin.attach({
-        volume: name,
-        node: '',
-        exportName: '',
-        readOnly: false,
-        takeOver: false,
-      });
+      await admin.attach(attachRequest(name));
     } finally {
       storage.close();
       admin.close();

@@ -5,7 +5,10 @@ import type {
   AttachRequestMessage,
   DaemonMessage,
   DetachRequestMessage,
+  FailNowReplyMessage,
+  FailNowRequestMessage,
   GetAttachmentRequestMessage,
+  RetryNowRequestMessage,
 } from '../rpc/admin-messages.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
@@ -17,6 +20,8 @@ export interface AdminServiceOptions {
   readonly attachments: Attachments;
   readonly nbdListeners: () => string[];
   readonly defaultNode: string;
+  /** Why no kernel device can be attached; empty if it can. */
+  readonly deviceProblem: () => Promise<string>;
   readonly logger: Logger;
 }
 
@@ -33,7 +38,15 @@ export function adminHandlers(options: AdminServiceOptions): UntypedServiceImple
     GetAttachment: unary('GetAttachment', (request: GetAttachmentRequestMessage) =>
       attachments.get(request.exportName),
     ),
-    GetDaemon: unary('GetDaemon', (): DaemonMessage => ({
+    FailNow: unary('FailNow', ({ exportName }: FailNowRequestMessage): FailNowReplyMessage => {
+      const requestsFailed = attachments.volumeOf(exportName).failNow();
+      return { requestsFailed, attachment: attachments.get(exportName) };
+    }),
+    RetryNow: unary('RetryNow', async (request: RetryNowRequestMessage) => {
+      await attachments.volumeOf(request.exportName).retryNow();
+      return { attachment: attachments.get(request.exportName) };
+    }),
+    GetDaemon: unary('GetDaemon', async (): Promise<DaemonMessage> => ({
       version: VERSION,
       hostname: os.hostname(),
       uptimeMs: Math.round(process.uptime() * 1000),
@@ -41,6 +54,7 @@ export function adminHandlers(options: AdminServiceOptions): UntypedServiceImple
       attachmentCount: attachments.count,
       nbdListeners: options.nbdListeners(),
       defaultNode: options.defaultNode,
+      deviceProblem: await options.deviceProblem(),
     })),
   };
 }

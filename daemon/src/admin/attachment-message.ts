@@ -1,8 +1,14 @@
 /** An attachment as the admin API shows it. */
-import type { AttachmentMessage, AttachmentState, CountersMessage } from '../rpc/admin-messages.js';
+import type {
+  AttachmentMessage,
+  AttachmentState,
+  CountersMessage,
+  KernelDeviceMessage,
+} from '../rpc/admin-messages.js';
+import type { KernelDevice } from '../frontend/kernel-device.js';
 import type { Volume } from '../volume/volume.js';
 import type { VolumeStateName } from '../volume/volume-state.js';
-import type { AttachmentRecord } from './attachment-record.js';
+import type { Attachment } from './attachment.js';
 
 const STATES: Readonly<Record<VolumeStateName, AttachmentState>> = {
   connecting: 'connecting',
@@ -14,8 +20,7 @@ const STATES: Readonly<Record<VolumeStateName, AttachmentState>> = {
 };
 
 export function describeAttachment(
-  record: AttachmentRecord,
-  volume: Volume,
+  { record, opened: { volume }, device }: Attachment,
   uris: string[],
   clientCount: number,
 ): AttachmentMessage {
@@ -36,7 +41,14 @@ export function describeAttachment(
     clientCount,
     counters: describeCounters(volume),
     attachedUnixMs: record.attachedUnixMs,
+    device: device === undefined || device.isGone ? undefined : describeDevice(device),
   };
+}
+
+function describeDevice(device: KernelDevice): KernelDeviceMessage {
+  const { path, link, numbers, options, liveConnections } = device;
+  const { connections, blockBytes } = options;
+  return { path, link, ...numbers, connections, blockBytes, liveConnections };
 }
 
 function describeCounters(volume: Volume): CountersMessage {

@@ -1,4 +1,5 @@
 /** What is kept of each attachment, so that a restarted daemon makes it again. Format 1. */
+import { randomUUID } from 'node:crypto';
 import { z } from 'zod';
 
 export const ATTACHMENTS_FORMAT = 1;
@@ -13,6 +14,25 @@ export const ATTACHMENT_RECORD = z.strictObject({
   attachmentId: z.string().min(1),
   readOnly: z.boolean(),
   attachedUnixMs: z.int(),
+  /** The block device of this kernel that shows it, if there is one. */
+  device: z
+    .strictObject({
+      /** N of /dev/nbdN when it was connected; the kernel's word counts. */
+      index: z.int().min(0),
+      connections: z.int().min(1),
+      /** Logical block size. */
+      blockBytes: z.int().min(512),
+    })
+    .optional(),
 });
 
 export type AttachmentRecord = z.infer<typeof ATTACHMENT_RECORD>;
+
+/** Of an attachment that begins: without a device, under an id of its own. */
+export function newRecord(
+  facts: Omit<AttachmentRecord, 'attachmentId' | 'device'>,
+): AttachmentRecord {
+  const { exportName, volume, volumeId, node, readOnly, attachedUnixMs } = facts;
+  const attachmentId = randomUUID();
+  return { exportName, volume, volumeId, node, attachmentId, readOnly, attachedUnixMs };
+}

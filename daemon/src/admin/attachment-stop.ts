@@ -1,18 +1,12 @@
 /**
  * The end of one attachment in an ordered stop of the daemon. Clients first: no further request of
  * theirs is read, those in flight are answered; then what they wrote is made durable; then the volume is
- * closed. Record, lease and replay log stay for the next start.
+ * closed. Record, lease, replay log and the kernel's device stay for the next start.
  */
 import type { ExportTable } from '../frontend/export-table.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
-import type { AttachmentRecord } from './attachment-record.js';
-import type { OpenedVolume } from './volume-opener.js';
-
-export interface Attachment {
-  readonly record: AttachmentRecord;
-  readonly opened: OpenedVolume;
-}
+import type { Attachment } from './attachment.js';
 
 interface Surroundings {
   readonly exports: ExportTable;
@@ -22,7 +16,7 @@ interface Surroundings {
 
 /** @param untilMs of the clock: what is not answered or flushed by then is left as it is */
 export async function stopAttachment(
-  { record, opened }: Attachment,
+  { record, opened, device }: Attachment,
   untilMs: number,
   { exports, clock, logger }: Surroundings,
 ): Promise<void> {
@@ -33,7 +27,7 @@ export async function stopAttachment(
   const abandoned = new Promise<void>((resolve) => {
     cancel = clock.setTimer(leftMs(), resolve);
   });
-  await exports.remove(record.exportName, abandoned);
+  await Promise.all([exports.remove(record.exportName, abandoned), device?.stopServing(abandoned)]);
   cancel?.();
   try {
     await opened.volume.drain(leftMs());

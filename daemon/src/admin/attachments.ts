@@ -3,7 +3,6 @@
  * story works on one export name at a time; what a failed step leaves is undone by the steps' undos in
  * reverse.
  */
-import { randomUUID } from 'node:crypto';
 import type { ExportTable } from '../frontend/export-table.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
@@ -17,11 +16,21 @@ import type {
 import { addressProblem } from '../rpc/node-address.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { StoragePool } from '../transport/storage-pool.js';
+import type { Volume } from '../volume/volume.js';
 import type { AttachmentFile } from './attachment-file.js';
-import { stopAttachment, type Attachment } from './attachment-stop.js';
 import { checkExportName, toExport } from './attachment-export.js';
 import { describeAttachment } from './attachment-message.js';
-import type { AttachmentRecord } from './attachment-record.js';
+import { newRecord, type AttachmentRecord } from './attachment-record.js';
+import {
+  refuseClients,
+  refuseOtherSettings,
+  refuseSecondWriter,
+  refuseUnknown,
+} from './attachment-refusal.js';
+import { noteDevice, type Attachment } from './attachment.js';
+import { stopAttachment } from './attachment-stop.js';
+import type { DeviceKeeper } from './device-keeper.js';
+import { StoryOrder } from './story-order.js';
 import type { VolumeOpener } from './volume-opener.js';
 
 export interface AttachmentsOptions {
@@ -29,6 +38,7 @@ export interface AttachmentsOptions {
   readonly opener: VolumeOpener;
   readonly pool: StoragePool;
   readonly exports: ExportTable;
+  readonly devices: DeviceKeeper;
   readonly logger: Logger;
   readonly defaultNode: string;
   /** How long detach and shutdown wait for answers and a flush. */
@@ -42,7 +52,7 @@ export interface AttachmentsOptions {
 
 export class Attachments {
   readonly #attachments = new Map<string, Attachment>();
-  readonly #busy = new Map<string, Promise<unknown>>();
+  readonly #order = new StoryOrder();
   #stopping = false;
 
   constructor(readonly options: AttachmentsOptions) {}
@@ -54,19 +64,27 @@ export class Attachments {
   }
 
   get(exportName: string): AttachmentMessage {
-    const attachment = this.#attachments.get(exportName);
-    if (attachment === undefined) throw this.#unknown(exportName);
-    const { urisOf, exports } = this.options;
-    return describeAttachment(
-      attachment.record,
-      attachment.opened.volume,
-      urisOf(exportName),
-      exports.clientCount(exportName),
+    const clients = this.options.exports.clientCount(exportName);
+    const uris = this.options.urisOf(exportName);
+    return describeAttachment(this.#require(exportName), uris, clients);
+  }
+
+  /** Every attachment has reached its node once, and has the device that it had before a restart. */
+  get isComplete(): boolean {
+    return [...this.#attachments.values()].every(
+      ({ record, opened, device }) =>
+        opened.volume.state.name !== 'connecting' &&
+        (record.device === undefined || device !== undefined),
     );
   }
 
   get count(): number {
     return this.#attachments.size;
+  }
+
+  /** For what is asked of a volume itself. @throws StorageError 'not-found' */
+  volumeOf(exportName: string): Volume {
+    return this.#require(exportName).opened.volume;
   }
 
   /** The Attach story. */
@@ -80,28 +98,37 @@ export class Attachments {
       const problem = addressProblem(node);
       if (problem !== undefined) throw new StorageError('invalid', problem);
       const there = this.#attachments.get(exportName);
-      if (there !== undefined) return this.#alreadyAttached(there.record, { ...request, node });
+      if (there !== undefined) {
+        refuseOtherSettings(there.record, { ...request, node });
+        return { attachment: this.get(exportName), existed: true, deviceProblem: '' };
+      }
 
       const record = await this.#newRecord(exportName, node, request);
-      this.#refuseSecondWriter(record);
-      const opened = this.options.opener.open(record, request);
+      refuseSecondWriter(record, this.#records());
+      const attachment = this.#open(record, request.takeOver);
+      const { opened } = attachment;
+      let deviceProblem = '';
       try {
         await opened.volume.start();
+        const made = await this.options.devices.connect(record, opened.volume, request);
+        if ('problem' in made) deviceProblem = made.problem;
+        else noteDevice(attachment, made);
         this.options.exports.add(toExport(record, opened.volume));
-        this.#attachments.set(exportName, { record, opened });
+        this.#attachments.set(exportName, attachment);
         this.#writeFile();
       } catch (error) {
         this.#attachments.delete(exportName);
         await this.options.exports.remove(exportName);
+        await attachment.device?.disconnect();
         await opened.close({ forget: true });
         throw error;
       }
       const { generation } = opened.volume;
       this.options.logger.info(
-        { event: 'attached', ...record, generation },
+        { event: 'attached', ...attachment.record, generation, device: attachment.device?.path },
         `volume ${record.volume} is attached as ${exportName}`,
       );
-      return { attachment: this.get(exportName), existed: false };
+      return { attachment: this.get(exportName), existed: false, deviceProblem };
     });
   }
 
@@ -110,17 +137,24 @@ export class Attachments {
     return this.#story(exportName, async () => {
       const attachment = this.#attachments.get(exportName);
       if (attachment === undefined) return { absent: true, discardedBytes: 0 };
-      const { exports, drainTimeoutMs, logger } = this.options;
-      const { record, opened } = attachment;
-      const clients = exports.clientCount(exportName);
-      if (clients > 0 && !force) {
-        throw new StorageError(
-          'refused',
-          `${clients} client${clients === 1 ? ' is' : 's are'} connected to ${exportName}; disconnect first, or use --force`,
-        );
+      const { devices, logger } = this.options;
+      const { record, opened, device } = attachment;
+      if (!force) refuseClients(exportName, this.options.exports.clientCount(exportName));
+      // Nobody may begin to use the device now; by force those who do get errors at once.
+      let giveBack: (() => Promise<void>) | undefined;
+      if (device !== undefined && !device.isGone) {
+        if (force) await device.disconnect();
+        else giveBack = await devices.claim(device);
       }
-      const discardedBytes = await this.#drain(attachment, force, drainTimeoutMs);
-      this.#forget(attachment);
+      let discardedBytes: number;
+      try {
+        discardedBytes = await this.#drain(attachment, force);
+        this.#forget(attachment);
+        await device?.disconnect(giveBack);
+      } catch (error) {
+        await giveBack?.();
+        throw error;
+      }
       await opened.close({ forget: true });
       logger.info(
         { event: 'detached', ...record, discardedBytes },
@@ -132,53 +166,78 @@ export class Attachments {
 
   /**
    * At start: every recorded attachment again, at once. A node that is away does not hold the daemon up:
-   * its volumes go on trying.
+   * its volumes go on trying, and its devices get their sockets when it is back.
    * @returns settled when every volume has had its first try
    */
   async restore(): Promise<void> {
-    const firstTries = this.options.file.read().map((record) => {
-      const opened = this.options.opener.open(record, { takeOver: false });
-      this.options.exports.add(toExport(record, opened.volume));
-      this.#attachments.set(record.exportName, { record, opened });
+    const records = this.options.file.read();
+    await this.options.devices.endOrphans(records);
+    const firstTries = records.map((record) => {
+      const attachment = this.#open(record, false);
+      this.#attachments.set(record.exportName, attachment);
+      const { volume } = attachment.opened;
+      this.options.exports.add(toExport(record, volume));
       // A rejection is in the log already: the volume says so itself.
-      return opened.volume.start().catch(() => undefined);
+      return volume.start().then(
+        () => this.#order.run(record.exportName, () => this.#keepDevice(record.exportName)),
+        () => undefined,
+      );
     });
     await Promise.all(firstTries);
   }
 
   /**
    * Ordered stop: clients get the answers they wait for, every volume is flushed, as far as its node is
-   * there by then. Records, leases and replay logs stay. Further stories are refused.
+   * there by then. Records, leases, replay logs and devices stay. Further stories are refused.
    */
   async stop(timeoutMs: number): Promise<void> {
     this.#stopping = true;
     const { clock } = this.options;
     const untilMs = clock.nowMs() + timeoutMs;
     // Stories under way go first: an attach may still add what has to be stopped.
-    const names = new Set([...this.#attachments.keys(), ...this.#busy.keys()]);
+    const names = new Set([...this.#attachments.keys(), ...this.#order.names()]);
     const stopOne = async (exportName: string): Promise<void> => {
       const attachment = this.#attachments.get(exportName);
       if (attachment === undefined || attachment.opened.volume.state.name === 'closed') return;
       await stopAttachment(attachment, untilMs, this.options);
     };
     await Promise.all(
-      [...names].map((exportName) => this.#oneAtATime(exportName, () => stopOne(exportName))),
+      [...names].map((exportName) => this.#order.run(exportName, () => stopOne(exportName))),
     );
   }
 
+  #require(exportName: string): Attachment {
+    return this.#attachments.get(exportName) ?? refuseUnknown(exportName, this.#attachments);
+  }
+
+  /** A new attachment, not started; whenever its volume changes, its device follows. */
+  #open(record: AttachmentRecord, takeOver: boolean): Attachment {
+    const { exportName } = record;
+    const onChange = (): void => {
+      void this.#order.run(exportName, () => this.#keepDevice(exportName));
+    };
+    const opened = this.options.opener.open(record, { takeOver, onChange });
+    return { record, opened, device: undefined };
+  }
+
+  async #keepDevice(exportName: string): Promise<void> {
+    const attachment = this.#attachments.get(exportName);
+    if (this.#stopping || attachment === undefined) return;
+    await this.options.devices.keep(attachment, () => {
+      this.#writeFile();
+    });
+  }
+
   /** @returns bytes given up, only with force */
-  async #drain(
-    { record, opened }: Attachment,
-    force: boolean,
-    deadlineMs: number,
-  ): Promise<number> {
-    const { exports } = this.options;
+  async #drain(attachment: Attachment, force: boolean): Promise<number> {
+    const { exports, drainTimeoutMs } = this.options;
+    const { record, opened } = attachment;
     try {
-      await Promise.all([exports.remove(record.exportName), opened.volume.drain(deadlineMs)]);
+      await Promise.all([exports.remove(record.exportName), opened.volume.drain(drainTimeoutMs)]);
       return 0;
     } catch (error) {
       if (force) return opened.volume.unflushedBytes;
-      this.#serveAgain({ record, opened });
+      this.#serveAgain(attachment);
       const { message } = error as Error;
       throw new StorageError(
         'unavailable',
@@ -212,75 +271,30 @@ export class Attachments {
     node: string,
     request: AttachRequestMessage,
   ): Promise<AttachmentRecord> {
-    const client = this.options.pool.take(node);
+    const { pool, wallClock } = this.options;
+    const client = pool.take(node);
     try {
       const { volumeId } = await client.getVolume(request.volume);
-      return {
-        exportName,
-        volume: request.volume,
-        volumeId,
-        node,
-        attachmentId: randomUUID(),
-        readOnly: request.readOnly,
-        attachedUnixMs: this.options.wallClock(),
-      };
+      return newRecord({ ...request, exportName, node, volumeId, attachedUnixMs: wallClock() });
     } finally {
-      this.options.pool.give(node);
+      pool.give(node);
     }
   }
 
-  /** The node would refuse it too, but could not say that it is this daemon. */
-  #refuseSecondWriter(record: AttachmentRecord): void {
-    if (record.readOnly) return;
-    for (const { record: other } of this.#attachments.values()) {
-      if (other.volumeId !== record.volumeId || other.readOnly) continue;
-      throw new StorageError(
-        'refused',
-        `volume ${record.volume} is attached by this daemon already, as ${other.exportName}; detach that first, or attach with --read-only`,
-      );
-    }
-  }
-
-  #alreadyAttached(record: AttachmentRecord, request: AttachRequestMessage): AttachReplyMessage {
-    const same =
-      record.volume === request.volume &&
-      record.node === request.node &&
-      record.readOnly === request.readOnly;
-    if (same) return { attachment: this.get(record.exportName), existed: true };
-    const mode = record.readOnly ? 'read-only' : 'for writing';
-    throw new StorageError(
-      'exists',
-      `the export ${record.exportName} is volume ${record.volume} of ${record.node}, ${mode}; detach it, or choose another name with --name`,
-    );
-  }
-
-  #unknown(exportName: string): StorageError {
-    const known = [...this.#attachments.keys()].sort().slice(0, 10);
-    const others = known.length === 0 ? 'nothing is attached' : `attached: ${known.join(', ')}`;
-    return new StorageError('not-found', `nothing is attached as ${exportName}; ${others}`);
+  #records(): AttachmentRecord[] {
+    return [...this.#attachments.values()].map(({ record }) => record);
   }
 
   #writeFile(): void {
-    this.options.file.write([...this.#attachments.values()].map(({ record }) => record));
+    this.options.file.write(this.#records());
   }
 
   /** @throws StorageError 'unavailable' once the daemon is stopping */
   async #story<Value>(exportName: string, work: () => Promise<Value>): Promise<Value> {
-    if (!this.#stopping) return this.#oneAtATime(exportName, work);
+    if (!this.#stopping) return this.#order.run(exportName, work);
     throw new StorageError(
       'unavailable',
       'blkferryd is stopping; try again when it has been started',
     );
-  }
-
-  async #oneAtATime<Value>(exportName: string, work: () => Promise<Value>): Promise<Value> {
-    const before = this.#busy.get(exportName) ?? Promise.resolve();
-    const mine = before.then(work, work);
-    this.#busy.set(exportName, mine);
-    try {
-      return await mine;
-    } finally {
-      if (this.#busy.get(exportName) === mine) this.#busy.delete(exportName);
-    }
   }
 }

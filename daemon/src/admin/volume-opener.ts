@@ -32,7 +32,14 @@ export class VolumeOpener {
   ) {}
 
   /** Begins nothing: the caller starts the volume. One whose replay log cannot be used is fenced already. */
-  open(record: AttachmentRecord, options: { takeOver: boolean }): OpenedVolume {
+  open(
+    record: AttachmentRecord,
+    options: {
+      readonly takeOver: boolean;
+      /** The volume's size or state is another than before. */
+      readonly onChange?: () => void;
+    },
+  ): OpenedVolume {
     const { config, pool, logger } = this;
     const { replayLog, store, expectedGeneration, problem } = this.#replayLog(record);
     const volume = new Volume({
@@ -67,6 +74,10 @@ export class VolumeOpener {
         const sentence = `volume ${record.volume} is ${state.name}${detail === '' ? '' : `: ${detail}`}`;
         if (state.name === 'active' || state.name === 'closed') logger.info(fields, sentence);
         else logger.warn(fields, sentence);
+        options.onChange?.();
+      },
+      onFacts: () => {
+        options.onChange?.();
       },
     });
     if (problem !== undefined) volume.refuse(problem);

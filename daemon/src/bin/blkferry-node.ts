@@ -2,11 +2,10 @@
 /** A storage node: volumes in a directory, served over gRPC. */
 import { NODE_SETTINGS, readNodeConfig } from '../config/node-config.js';
 import { DEFAULT_NODE_CONFIG } from '../config/default-paths.js';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
-import { stopOnSignals } from '../runtime/shutdown.js';
 import { VERSION } from '../runtime/version.js';
 import { runNode } from './node-process.js';
-import { main, openLog, STOP_SPARE_MS } from './program.js';
+import { main, openLog, serve } from './program.js';
+import { describeNode } from './status-line.js';
 
 await main({
   name: 'blkferry-node',
@@ -23,17 +22,18 @@ await main({
     const config = readNodeConfig(sources);
     const logger = openLog('blkferry-node', config['log.level']);
     const node = await runNode(config, logger);
-    stopOnSignals({
-      logger,
-      clock: SYSTEM_CLOCK,
-      limitMs: config.shutdown_timeout + STOP_SPARE_MS,
-      stop: () => node.stop(config.shutdown_timeout),
-    });
     const { data_directory: data } = config;
+    const { options, sessions } = node.service;
     logger.info(
       { event: 'started', version: VERSION, address: node.address, data },
       'blkferry-node is ready',
     );
+    serve({
+      logger,
+      shutdownTimeoutMs: config.shutdown_timeout,
+      describe: () => describeNode(options.catalog.list().length, sessions.count),
+      stop: () => node.stop(config.shutdown_timeout),
+    });
     return `blkferry-node ready: ${node.address} data ${data}`;
   },
 });

@@ -8,11 +8,15 @@ import { Server } from '@grpc/grpc-js';
 import { adminHandlers } from '../admin/admin-service.js';
 import { AttachmentFile } from '../admin/attachment-file.js';
 import { Attachments } from '../admin/attachments.js';
+import { readDaemonIdentity } from '../admin/daemon-identity.js';
+import { DeviceKeeper } from '../admin/device-keeper.js';
 import { orphanLogs } from '../admin/orphan-logs.js';
 import { VolumeOpener } from '../admin/volume-opener.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
+import { DeviceNodes } from '../frontend/device-node.js';
 import { ExportTable } from '../frontend/export-table.js';
 import type { ConnectionEvents } from '../frontend/nbd-connection.js';
+import { NBD_KERNEL } from '../frontend/nbd-kernel.js';
 import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import { SERVER_OPTIONS } from '../rpc/channel-options.js';
@@ -20,10 +24,12 @@ import { ADMIN_SERVICE } from '../rpc/service-definition.js';
 import { listen } from '../rpc/server-listener.js';
 import { addStandardServices } from '../rpc/standard-services.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
+import { describeAttachments } from './status-line.js';
 
 /**
  * How long clients are kept out at the start until volumes know their size: a client that comes back is
@@ -35,6 +41,10 @@ const RESTORE_WAIT_MS = 2000;
 export interface RunningDaemon {
   readonly nbdAddresses: readonly string[];
   readonly adminAddress: string;
+  /** What it does now, in one line. */
+  describe(): string;
+  /** Every attachment has reached its node once, and has its device. */
+  isComplete(): boolean;
   stop(): Promise<void>;
 }
 
@@ -46,8 +56,10 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];
   const file = new AttachmentFile(config.state_directory);
+  const devices = createDevices(config, logger);
   const attachments = new Attachments({
     file,
+    devices,
     opener: new VolumeOpener(config, pool, logger),
     pool,
     exports,
@@ -63,10 +75,12 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   }
   await atMost(RESTORE_WAIT_MS, attachments.restore());
   await openListeners(config, exports, logger, listeners);
-  const admin = await openAdmin(config, attachments, listeners, logger);
+  const admin = await openAdmin(config, attachments, devices, listeners, logger);
   return {
     nbdAddresses: listeners.map((listener) => listener.address),
     adminAddress: admin.address,
+    describe: () => describeAttachments(attachments.list()),
+    isComplete: () => attachments.isComplete,
     stop: async () => {
       admin.stopAccepting();
       // Clients first: no new ones, no further requests, answers to those in flight; then what they wrote
@@ -80,6 +94,18 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
       unlockRuntime();
     },
   };
+}
+
+function createDevices(config: DaemonConfig, logger: Logger): DeviceKeeper {
+  return new DeviceKeeper({
+    kernel: NBD_KERNEL,
+    nodes: new DeviceNodes(SYSTEM_CLOCK),
+    config,
+    daemonId: readDaemonIdentity(config.state_directory),
+    isPermitted: () => hasCapability('CAP_SYS_ADMIN'),
+    clock: SYSTEM_CLOCK,
+    logger,
+  });
 }
 
 function createPool(config: DaemonConfig): StoragePool {
@@ -186,6 +212,7 @@ interface AdminListener {
 async function openAdmin(
   config: DaemonConfig,
   attachments: Attachments,
+  devices: DeviceKeeper,
   listeners: readonly NbdListener[],
   logger: Logger,
 ): Promise<AdminListener> {
@@ -196,6 +223,7 @@ async function openAdmin(
       attachments,
       nbdListeners: () => listeners.map((listener) => listener.address),
       defaultNode: config.node,
+      deviceProblem: () => devices.problem(),
       logger,
     }),
   );

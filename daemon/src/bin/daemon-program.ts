@@ -1,12 +1,10 @@
-#!/usr/bin/env -S node --initial-old-space-size=128
-/** The forwarding daemon: NBD clients on one side, storage nodes on the other. */
+/** The program blkferryd: its flags, and what it does from its first log record to its last. */
 import { DAEMON_SETTINGS, readDaemonConfig } from '../config/daemon-config.js';
 import { DEFAULT_DAEMON_CONFIG } from '../config/default-paths.js';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
-import { stopOnSignals } from '../runtime/shutdown.js';
+import { standMemoryPressure } from '../runtime/memory-pressure.js';
 import { VERSION } from '../runtime/version.js';
 import { runDaemon } from './daemon-process.js';
-import { main, openLog, STOP_SPARE_MS } from './program.js';
+import { main, openLog, serve } from './program.js';
 
 await main({
   name: 'blkferryd',
@@ -26,18 +24,20 @@ await main({
   run: async (sources) => {
     const config = readDaemonConfig(sources);
     const logger = openLog('blkferryd', config['log.level']);
+    if (config['device.mode'] !== 'none') standMemoryPressure(logger);
     const daemon = await runDaemon(config, logger);
-    stopOnSignals({
-      logger,
-      clock: SYSTEM_CLOCK,
-      limitMs: config.shutdown_timeout + STOP_SPARE_MS,
-      stop: () => daemon.stop(),
-    });
     const { nbdAddresses, adminAddress } = daemon;
     logger.info(
       { event: 'started', version: VERSION, nbdAddresses, adminAddress },
       'blkferryd is ready',
     );
+    serve({
+      logger,
+      shutdownTimeoutMs: config.shutdown_timeout,
+      describe: () => daemon.describe(),
+      isComplete: () => daemon.isComplete(),
+      stop: () => daemon.stop(),
+    });
     return `blkferryd ready: nbd ${nbdAddresses.join(' ')} admin ${adminAddress}`;
   },
 });

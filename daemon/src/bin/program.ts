@@ -7,8 +7,11 @@ import { NODE_SETTINGS } from '../config/node-config.js';
 import { printConfig } from '../config/print-config.js';
 import { unknownVariables, type ConfigSources } from '../config/read-config.js';
 import type { Settings } from '../config/setting.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { logCrashes } from '../runtime/crash.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
+import { serviceManager } from '../runtime/service-manager.js';
+import { stopOnSignals } from '../runtime/shutdown.js';
 import { VERSION } from '../runtime/version.js';
 
 export interface Program {
@@ -31,7 +34,7 @@ const EXIT_FAILED = 1;
  * What a stop may take beyond shutdown_timeout before the process is ended by force: closing files and
  * sockets needs milliseconds, seconds on a machine that is busy.
  */
-export const STOP_SPARE_MS = 5000;
+const STOP_SPARE_MS = 5000;
 
 /** The program's log, which is also told of crashes and of settings in the environment that are none. */
 export function openLog(program: string, level: DaemonConfig['log.level']): Logger {
@@ -41,6 +44,50 @@ export function openLog(program: string, level: DaemonConfig['log.level']): Logg
     logger.warn({ event: 'unknown_setting_found' }, sentence);
   }
   return logger;
+}
+
+export interface Serving {
+  readonly logger: Logger;
+  /** The setting shutdown_timeout: how long `stop` waits for others. */
+  readonly shutdownTimeoutMs: number;
+  /** One line for `systemctl status`: what the program does now. */
+  readonly describe: () => string;
+  /** Whether what is to be there after a start is there; absent: from the beginning. */
+  readonly isComplete?: () => boolean;
+  readonly stop: () => Promise<void>;
+}
+
+/**
+ * Guests are started when the service manager takes the daemon for ready. When all machines of a site boot
+ * together, nodes are there a minute later than the daemon; guests do not wait longer than that for one
+ * that does not come.
+ */
+const COMPLETE_WAIT_MS = 60_000;
+const COMPLETE_LOOK_MS = 200;
+
+/** A server whose clients can connect: tells the service manager, and stops in order at a signal. */
+export function serve(serving: Serving): void {
+  const { logger, shutdownTimeoutMs, describe, stop } = serving;
+  const manager = serviceManager(logger);
+  const limitMs = shutdownTimeoutMs + STOP_SPARE_MS;
+  stopOnSignals({
+    logger,
+    clock: SYSTEM_CLOCK,
+    limitMs,
+    stop: () => {
+      // The manager's patience ends after ours.
+      manager.stopping(limitMs + STOP_SPARE_MS);
+      return stop();
+    },
+  });
+  const untilMs = SYSTEM_CLOCK.nowMs() + COMPLETE_WAIT_MS;
+  const look = (): void => {
+    if (serving.isComplete?.() === false && SYSTEM_CLOCK.nowMs() < untilMs) {
+      manager.starting(describe());
+      SYSTEM_CLOCK.setTimer(COMPLETE_LOOK_MS, look);
+    } else manager.ready(describe);
+  };
+  look();
 }
 
 export async function main(program: Program): Promise<void> {

@@ -16,7 +16,7 @@ export const ATTACHMENT_COLUMNS: readonly Column<AttachmentMessage>[] = [
   { title: 'SIZE', value: (attachment) => formatBytes(attachment.sizeBytes), right: true },
   { title: 'MODE', value: (attachment) => modeInWords(attachment) },
   { title: 'STATE', value: (attachment) => attachment.state },
-  { title: 'CLIENTS', value: (attachment) => String(attachment.clientCount), right: true },
+  { title: 'DEVICE', value: ({ device }) => device?.path.replace('/dev/', '') ?? '-' },
 ];
 
 export function modeInWords(attachment: AttachmentMessage): string {
@@ -35,10 +35,24 @@ export function attachmentFields(attachment: AttachmentMessage): (readonly [stri
     ['block', `${attachment.blockBytes} bytes`],
     ['attached', momentInWords(attachment.attachedUnixMs)],
     ['attachment', attachment.attachmentId],
+    ['device', deviceInWords(attachment)],
     ['clients', String(attachment.clientCount)],
     ['reached at', attachment.uris.length === 0 ? 'nowhere' : attachment.uris.join('\n')],
     ...(counters === undefined ? [] : counterFields(counters)),
   ];
+}
+
+function deviceInWords({ device }: AttachmentMessage): string {
+  if (device === undefined) return 'none';
+  const { path, link, major, minor, connections, liveConnections, blockBytes } = device;
+  const numbers = `${path}, ${major}:${minor}, blocks of ${blockBytes} bytes`;
+  const sockets = `${liveConnections} of ${connections} socket${connections === 1 ? '' : 's'}`;
+  return link === '' ? `${numbers}, ${sockets}` : `${link}\n${numbers}, ${sockets}`;
+}
+
+/** The path to use, or undefined if there is no device. */
+export function devicePath({ device }: AttachmentMessage): string | undefined {
+  return device === undefined || device.link !== '' ? device?.link : device.path;
 }
 
 function counterFields(counters: CountersMessage): (readonly [string, string])[] {

@@ -84,6 +84,15 @@ export function readDuration(text: string): number {
   return reading(() => parseDuration(text));
 }
 
+/** A whole number within bounds, both included. */
+export function readInteger(text: string, min: number, max: number): number {
+  return reading(() => {
+    const value = Number(text);
+    if (text.trim() !== '' && Number.isInteger(value) && value >= min && value <= max) return value;
+    throw new Error(`"${text}" is not a whole number from ${min} to ${max}`);
+  });
+}
+
 /** A value that cannot be read is a usage error with the reader's own sentence. */
 function reading<Value>(read: () => Value): Value {
   try {

@@ -30,6 +30,7 @@ const MIB = 1024 * KIB;
 const GIB = 1024 * MIB;
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
 
 export const DAEMON_SETTINGS = {
   node: address(
@@ -63,6 +64,26 @@ export const DAEMON_SETTINGS = {
     { min: 100, max: 10 * MINUTE },
     'A client that has not chosen an export by then is disconnected. Real clients need milliseconds.',
   ),
+  'device.mode': choice(
+    'auto',
+    ['auto', 'kernel', 'none'],
+    'Whether an attachment gets a block device of this kernel, /dev/blkferry/NAME. auto: where the nbd module is loaded and this process may; kernel: an attachment without one fails; none: NBD clients only.',
+  ),
+  'device.connections': integer(
+    1,
+    { min: 1, max: 16 },
+    'Sockets between the kernel and the daemon for one device. With more than one the kernel gives up a socket that is slow for 30 s, and asks again on another.',
+  ),
+  'device.dead_connection_timeout': duration(
+    HOUR,
+    { min: SECOND, max: 7 * 24 * HOUR },
+    'How long the kernel keeps the requests of a device while no daemon runs, before they fail with EIO. Longer than any upgrade, and than somebody needs to start a daemon that does not.',
+  ),
+  'device.resend_interval': duration(
+    2 * SECOND,
+    { min: SECOND, max: MINUTE },
+    'After a crash of the daemon the kernel asks again for what it had asked already after this much time. While a node is away it writes a line for each waiting request to its log as often.',
+  ),
   queue_depth: integer(
     256,
     { min: 1, max: 16_384 },
@@ -85,7 +106,7 @@ export const DAEMON_SETTINGS = {
   ),
   io_hold_timeout: durationOrNever(
     2 * MINUTE,
-    { min: SECOND, max: 24 * 60 * MINUTE },
+    { min: SECOND, max: 24 * HOUR },
     'How long requests wait for a node that is away before they fail with EIO. A guest sees a slow disk until then, and a broken one afterwards. Longer than the reboot of a node.',
   ),
   rpc_timeout: duration(

@@ -69,6 +69,7 @@ export class NbdSession {
   /** 'ending': the client sends nothing more; 'stopping': we take in nothing more; 'gone': nobody listens. */
   #state: 'serving' | 'ending' | 'stopping' | 'gone' = 'serving';
   #stopped: (() => void) | undefined;
+  #saidGoodbye = false;
 
   constructor(readonly options: NbdSessionOptions) {
     const { agreed, payloadBytesMax } = options;
@@ -86,6 +87,11 @@ export class NbdSession {
       blockStatus: agreed.metaContexts.length > 0,
     };
     this.#socket.on('drain', this.#takeIn);
+  }
+
+  /** The client sent a disconnect request, rather than just to be gone. */
+  get saidGoodbye(): boolean {
+    return this.#saidGoodbye;
   }
 
   /** @throws NbdProtocolError when the stream cannot be trusted any more: the caller closes the connection */
@@ -139,6 +145,7 @@ export class NbdSession {
       if (request === undefined) break;
       this.#nextRequest += 1;
       if (request.command === NBD_CMD.DISC) {
+        this.#saidGoodbye = true;
         this.#requestsWaiting = NO_REQUESTS;
         this.#nextRequest = 0;
         this.finish();

@@ -8,11 +8,17 @@ export interface AttachRequestMessage {
   exportName: string;
   readOnly: boolean;
   takeOver: boolean;
+  device: DeviceChoice;
+  deviceConnections: number;
+  deviceBlockBytes: number;
 }
+
+export type DeviceChoice = 'unspecified' | 'none' | 'kernel';
 
 export interface AttachReplyMessage {
   attachment: AttachmentMessage;
   existed: boolean;
+  deviceProblem: string;
 }
 
 export interface DetachRequestMessage {
@@ -52,6 +58,17 @@ export interface AttachmentMessage {
   clientCount: number;
   counters: CountersMessage | undefined;
   attachedUnixMs: number;
+  device: KernelDeviceMessage | undefined;
+}
+
+export interface KernelDeviceMessage {
+  path: string;
+  link: string;
+  major: number;
+  minor: number;
+  connections: number;
+  blockBytes: number;
+  liveConnections: number;
 }
 
 export interface CountersMessage {
@@ -77,4 +94,22 @@ export interface DaemonMessage {
   attachmentCount: number;
   nbdListeners: string[];
   defaultNode: string;
+  deviceProblem: string;
+}
+
+export interface FailNowRequestMessage {
+  exportName: string;
+}
+
+export interface FailNowReplyMessage {
+  requestsFailed: number;
+  attachment: AttachmentMessage;
+}
+
+export interface RetryNowRequestMessage {
+  exportName: string;
+}
+
+export interface RetryNowReplyMessage {
+  attachment: AttachmentMessage;
 }

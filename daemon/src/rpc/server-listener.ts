@@ -1,14 +1,17 @@
 /**
  * Where a gRPC server is reached: a TCP port or a unix socket that is ours, whose connections are given to
- * grpc-js. Ours, because then the HTTP/2 windows can be set (http2-window.ts), a socket file left by a dead
- * process can be told from one that is served, and accepting can end before the calls do.
+ * grpc-js. Ours, because then the HTTP/2 windows can be set (http2-window.ts), no connection comes to a
+ * standstill (read-keeper.ts), a socket file left by a dead process can be told from one that is served, and
+ * accepting can end before the calls do.
  */
 import { lstat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import type { Server } from '@grpc/grpc-js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { serverCredentials } from './credentials.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
+import { ReadKeeper } from './read-keeper.js';
 import { StorageError } from './storage-error.js';
 
 /** Connections at a time. A daemon has one or a few; the limit keeps a flood from taking all descriptors. */
@@ -37,7 +40,9 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
   if (problem !== undefined) throw new StorageError('invalid', problem);
   const credentials = serverCredentials(address, insecure);
   const injector = createWideInjector(server, credentials, onWindows);
+  const keeper = new ReadKeeper(SYSTEM_CLOCK);
   const acceptor = net.createServer({ noDelay: true }, (socket) => {
+    keeper.keep(socket);
     injector.injectConnection(socket);
   });
   acceptor.maxConnections = CONNECTIONS_MAX;

@@ -5,24 +5,22 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import bunyan from 'bunyan';
+import { DeviceKeeper } from '#daemon/admin/device-keeper.js';
 import { AttachmentFile } from '#daemon/admin/attachment-file.js';
 import { Attachments } from '#daemon/admin/attachments.js';
 import { VolumeOpener } from '#daemon/admin/volume-opener.js';
 import { submitAsync, type PacedBlockDevice } from '#daemon/block/block-device.js';
 import { writeRequest } from '#daemon/block/block-request.js';
 import { readDaemonConfig } from '#daemon/config/daemon-config.js';
+import { DeviceNodes } from '#daemon/frontend/device-node.js';
 import { ExportTable, type ExportClient } from '#daemon/frontend/export-table.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { StoragePool } from '#daemon/transport/storage-pool.js';
+import { attachRequest } from '#test/support/attach-request.js';
+import { PretendKernel } from '#test/support/pretend-kernel.js';
 import { PretendNode } from '#test/support/pretend-node.js';
 
-export const ATTACH_V1 = {
-  volume: 'v1',
-  node: '',
-  exportName: '',
-  readOnly: false,
-  takeOver: false,
-};
+export const ATTACH_V1 = attachRequest('v1');
 
 /** The volume of the same name at another node. */
 export const ATTACH_OTHER = { ...ATTACH_V1, node: 'pretend:2', exportName: 'other' };
@@ -41,11 +39,18 @@ export class AttachmentBench {
   /** Of the volume of the same name at pretend:2. */
   readonly otherNode = new PretendNode();
   readonly log: LogRecord[] = [];
+  /** Stands for / where devices are looked for. */
+  readonly machine: string;
+  readonly kernel: PretendKernel;
+  daemonId = 'daemon-1';
+  isPermitted = true;
   exports!: ExportTable;
   attachments!: Attachments;
 
   constructor(readonly folder: string) {
     fs.mkdirSync(folder);
+    this.machine = path.join(folder, 'machine');
+    this.kernel = new PretendKernel(this.machine);
     this.otherNode.volumeId = 'volume-2';
     this.start();
   }
@@ -73,11 +78,21 @@ export class AttachmentBench {
       address === 'pretend:1' ? this.node : this.otherNode,
     );
     this.exports = new ExportTable();
+    const devices = new DeviceKeeper({
+      kernel: this.kernel,
+      nodes: new DeviceNodes(SYSTEM_CLOCK, this.machine),
+      config,
+      daemonId: this.daemonId,
+      isPermitted: () => this.isPermitted,
+      clock: SYSTEM_CLOCK,
+      logger,
+    });
     this.attachments = new Attachments({
       file: new AttachmentFile(this.folder),
       opener: new VolumeOpener(config, pool, logger),
       pool,
       exports: this.exports,
+      devices,
       logger,
       defaultNode: 'pretend:1',
       drainTimeoutMs: DRAIN_TIMEOUT_MS,

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { StorageError } from '#daemon/rpc/storage-error.js';
+import { attachRequest } from '#test/support/attach-request.js';
 import { attachment } from './fake-daemon.js';
 import { FakeSurroundings, widthOf } from './fake-surroundings.js';
 
@@ -10,12 +11,10 @@ describe('blkferry attach', () => {
     const world = new FakeSurroundings();
     const { exitCode, stdout } = await world.run('attach v1');
     assert.equal(exitCode, 0);
-    assert.deepEqual(world.daemon.attachRequests, [
-      { volume: 'v1', node: '', exportName: '', readOnly: false, takeOver: false },
-    ]);
+    assert.deepEqual(world.daemon.attachRequests, [attachRequest('v1', { device: 'unspecified' })]);
     assert.equal(
       stdout,
-      'volume v1 attached as v1\nnbd+unix:///v1?socket=/run/blkferry/nbd.sock\n',
+      'volume v1 attached as v1\n/dev/blkferry/v1\nnbd+unix:///v1?socket=/run/blkferry/nbd.sock\n',
     );
     assert.equal(world.daemon.closed, 1);
   });
@@ -24,7 +23,13 @@ describe('blkferry attach', () => {
     const world = new FakeSurroundings();
     await world.run('attach v1 --node 127.0.0.1:9 --name disk --read-only --take-over');
     assert.deepEqual(world.daemon.attachRequests, [
-      { volume: 'v1', node: '127.0.0.1:9', exportName: 'disk', readOnly: true, takeOver: true },
+      attachRequest('v1', {
+        node: '127.0.0.1:9',
+        exportName: 'disk',
+        readOnly: true,
+        takeOver: true,
+        device: 'unspecified',
+      }),
     ]);
   });
 
@@ -49,6 +54,27 @@ describe('blkferry attach', () => {
     const { exitCode, stderr } = await world.run('attach v1');
     assert.equal(exitCode, 4);
     assert.equal(stderr, 'blkferry: volume v1 is held by blkferryd on dom1\n');
+  });
+
+  it('asks for a device, for none, and for its shape as the flags say', async () => {
+    const world = new FakeSurroundings();
+    await world.run('attach v1 --device --connections 4 --block-size 4096');
+    await world.run('attach v1 --no-device');
+    assert.deepEqual(world.daemon.attachRequests, [
+      attachRequest('v1', { device: 'kernel', deviceConnections: 4, deviceBlockBytes: 4096 }),
+      attachRequest('v1', { device: 'none' }),
+    ]);
+    const wrong = await world.run('attach v1 --connections 17');
+    assert.match(wrong.stderr, /"17" is not a whole number from 1 to 16/);
+    assert.equal(wrong.exitCode, 2);
+  });
+
+  it('says why there is no device where one would have been made', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.deviceProblem = 'the kernel module nbd is not loaded; run: modprobe nbd';
+    const { exitCode, stderr } = await world.run('attach v1');
+    assert.equal(exitCode, 0);
+    assert.match(stderr, /no block device: the kernel module nbd is not loaded; run: modprobe nbd/);
   });
 });
 
@@ -118,8 +144,8 @@ describe('blkferry list', () => {
     ];
     const { exitCode, stdout } = await world.run('list');
     assert.equal(exitCode, 0);
-    assert.match(stdout, /^EXPORT +VOLUME +NODE +SIZE +MODE +STATE +CLIENTS\n/);
-    assert.match(stdout, /^v2 +v2 +127\.0\.0\.1:7600 +20 GiB +ro +holding +0$/m);
+    assert.match(stdout, /^EXPORT +VOLUME +NODE +SIZE +MODE +STATE +DEVICE\n/);
+    assert.match(stdout, /^v2 +v2 +127\.0\.0\.1:7600 +20 GiB +ro +holding +nbd3$/m);
     assert.ok(widthOf(stdout) <= 80, stdout);
   });
 

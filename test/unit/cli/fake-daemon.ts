@@ -7,6 +7,8 @@ import type {
   DaemonMessage,
   DetachReplyMessage,
   DetachRequestMessage,
+  FailNowReplyMessage,
+  RetryNowReplyMessage,
 } from '#daemon/rpc/admin-messages.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 
@@ -41,6 +43,15 @@ export function attachment(fields: Partial<AttachmentMessage> = {}): AttachmentM
       requestsReplayed: 4,
     },
     attachedUnixMs: Date.UTC(2026, 0, 2, 3, 4, 5),
+    device: {
+      path: '/dev/nbd3',
+      link: `/dev/blkferry/${exportName}`,
+      major: 43,
+      minor: 96,
+      connections: 1,
+      blockBytes: 512,
+      liveConnections: 1,
+    },
     ...fields,
   };
 }
@@ -54,6 +65,9 @@ export class FakeDaemon implements AdminClient {
   detachRequests: DetachRequestMessage[] = [];
   detachReply: DetachReplyMessage = { absent: false, discardedBytes: 0 };
   existed = false;
+  deviceProblem = '';
+  requestsFailed = 0;
+  stateAfterFailNow: AttachmentMessage['state'] | undefined;
   closed = 0;
 
   attach(request: AttachRequestMessage): Promise<AttachReplyMessage> {
@@ -62,6 +76,7 @@ export class FakeDaemon implements AdminClient {
     return this.#reply(() => ({
       attachment: attachment({ exportName: request.exportName || request.volume }),
       existed: this.existed,
+      deviceProblem: this.deviceProblem,
     }));
   }
 
@@ -91,7 +106,19 @@ export class FakeDaemon implements AdminClient {
       attachmentCount: this.attachments.length,
       nbdListeners: ['unix:/run/blkferry/nbd.sock'],
       defaultNode: '127.0.0.1:7600',
+      deviceProblem: this.deviceProblem,
     }));
+  }
+
+  failNow(exportName: string): Promise<FailNowReplyMessage> {
+    return this.getAttachment(exportName).then((found) => ({
+      requestsFailed: this.requestsFailed,
+      attachment: { ...found, state: this.stateAfterFailNow ?? found.state },
+    }));
+  }
+
+  retryNow(exportName: string): Promise<RetryNowReplyMessage> {
+    return this.getAttachment(exportName).then((found) => ({ attachment: found }));
   }
 
   close(): void {

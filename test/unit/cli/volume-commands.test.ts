@@ -129,7 +129,10 @@ describe('blkferry volume resize', () => {
     const world = new FakeSurroundings();
     world.node.add('v1', MiB).message.sessionCount = 1;
     const { stderr } = await world.run('volume resize v1 4MiB');
-    assert.match(stderr, /v1 is in use; its clients see the new size after detach and attach/);
+    assert.match(
+      stderr,
+      /v1 is in use: block devices show the new size now, NBD clients when they connect again/,
+    );
   });
 });
 

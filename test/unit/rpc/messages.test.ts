@@ -14,8 +14,12 @@ import type {
   DaemonMessage,
   DetachReplyMessage,
   DetachRequestMessage,
+  FailNowReplyMessage,
+  FailNowRequestMessage,
   GetAttachmentRequestMessage,
   ListAttachmentsReplyMessage,
+  RetryNowReplyMessage,
+  RetryNowRequestMessage,
 } from '#daemon/rpc/admin-messages.js';
 import { decodeMessage, encodeMessage, enumNumber, enumString } from '#daemon/rpc/message-codec.js';
 import { PROTO_ROOT, lookupType } from '#daemon/rpc/proto-root.js';
@@ -115,6 +119,15 @@ const attachment: AttachmentMessage = {
   clientCount: 4,
   counters,
   attachedUnixMs: 5,
+  device: {
+    path: '/dev/nbd3',
+    link: '/dev/blkferry/e',
+    major: 43,
+    minor: 96,
+    connections: 2,
+    blockBytes: 512,
+    liveConnections: 1,
+  },
 };
 const attach: AttachRequestMessage = {
   volume: 'v1',
@@ -122,12 +135,19 @@ const attach: AttachRequestMessage = {
   exportName: 'e',
   readOnly: true,
   takeOver: true,
+  device: 'kernel',
+  deviceConnections: 2,
+  deviceBlockBytes: 512,
 };
-const attachReply: AttachReplyMessage = { attachment, existed: true };
+const attachReply: AttachReplyMessage = { attachment, existed: true, deviceProblem: 'p' };
 const detach: DetachRequestMessage = { exportName: 'e', force: true };
 const detachReply: DetachReplyMessage = { absent: true, discardedBytes: 1 };
 const getAttachment: GetAttachmentRequestMessage = { exportName: 'e' };
 const attachments: ListAttachmentsReplyMessage = { attachments: [attachment, attachment] };
+const failNow: FailNowRequestMessage = { exportName: 'e' };
+const failNowReply: FailNowReplyMessage = { requestsFailed: 1, attachment };
+const retryNow: RetryNowRequestMessage = { exportName: 'e' };
+const retryNowReply: RetryNowReplyMessage = { attachment };
 const daemon: DaemonMessage = {
   version: '1',
   hostname: 'h',
@@ -136,6 +156,7 @@ const daemon: DaemonMessage = {
   attachmentCount: 3,
   nbdListeners: ['unix:/x'],
   defaultNode: 'n',
+  deviceProblem: 'p',
 };
 
 /** Every message of the unary calls that has fields, by its full name. */
@@ -160,6 +181,11 @@ const SAMPLES: Readonly<Record<string, object>> = {
   'blkferry.admin.v1.GetAttachmentRequest': getAttachment,
   'blkferry.admin.v1.Attachment': attachment,
   'blkferry.admin.v1.Counters': counters,
+  'blkferry.admin.v1.KernelDevice': attachment.device!,
+  'blkferry.admin.v1.FailNowRequest': failNow,
+  'blkferry.admin.v1.FailNowReply': failNowReply,
+  'blkferry.admin.v1.RetryNowRequest': retryNow,
+  'blkferry.admin.v1.RetryNowReply': retryNowReply,
   'blkferry.admin.v1.Daemon': daemon,
 };
 
@@ -233,6 +259,7 @@ describe('the message codec', () => {
       clientCount: 0,
       counters: undefined,
       attachedUnixMs: 0,
+      device: undefined,
     });
     const none = encodeMessage(lookupType('blkferry.storage.v1.Volume'), {
       ...volume,

@@ -1,12 +1,15 @@
-/** `blkferry attach VOLUME`: makes a volume available to NBD clients of this machine's daemon. */
+/** `blkferry attach VOLUME`: makes a volume a block device of this machine, and an export for NBD clients. */
 import { Option, type Command } from 'commander';
 import { StorageError } from '../../rpc/storage-error.js';
+import type { AttachRequestMessage } from '../../rpc/admin-messages.js';
 import type { AdminClient } from '../admin-client.js';
+import { devicePath } from '../attachment-words.js';
 import type { CommandContext } from '../command-context.js';
 import {
   addDaemonOptions,
   newCommand,
   QUERY_TIMEOUT_MS,
+  readInteger,
   type DaemonOptions,
   type OutputOptions,
 } from '../command-options.js';
@@ -20,10 +23,14 @@ interface AttachOptions extends DaemonOptions, OutputOptions {
   readonly name: string;
   readonly readOnly?: boolean;
   readonly takeOver?: boolean;
+  /** Undefined: the daemon decides. */
+  readonly device?: boolean;
+  readonly connections?: number;
+  readonly blockSize?: number;
 }
 
 export function attachCommand(context: CommandContext): Command {
-  const command = newCommand('attach', 'make a volume available to NBD clients')
+  const command = newCommand('attach', 'make a volume a block device of this machine')
     .argument('<volume>', "the volume's name on its node")
     .addOption(
       new Option('--node <address>', 'the storage node, as host:port or unix:/path')
@@ -34,7 +41,21 @@ export function attachCommand(context: CommandContext): Command {
       new Option('--name <export>', 'what NBD clients ask for').default('', "the volume's name"),
     )
     .option('--read-only', 'refuse writes; needs no lease')
-    .option('--take-over', 'take the volume away from another writer, dead or alive');
+    .option('--take-over', 'take the volume away from another writer, dead or alive')
+    .option('--device', 'fail where the kernel cannot show it as a block device')
+    .option('--no-device', 'for NBD clients only')
+    .addOption(
+      new Option(
+        '--connections <count>',
+        "sockets between kernel and daemon (default: the daemon's)",
+      ).argParser((text) => readInteger(text, 1, 16)),
+    )
+    .addOption(
+      new Option(
+        '--block-size <bytes>',
+        "the device's logical block size (default: the volume's, at least 512)",
+      ).argParser((text) => readInteger(text, 512, 4096)),
+    );
   return addDaemonOptions(command).action((volume: string, options: AttachOptions) =>
     runAttach(context, volume, options),
   );
@@ -45,10 +66,20 @@ async function runAttach(
   volume: string,
   options: AttachOptions,
 ): Promise<void> {
-  const { node, name: exportName, readOnly = false, takeOver = false } = options;
+  const { node, name: exportName, readOnly = false, takeOver = false, device } = options;
+  const request: AttachRequestMessage = {
+    volume,
+    node,
+    exportName,
+    readOnly,
+    takeOver,
+    device: device === undefined ? 'unspecified' : device ? 'kernel' : 'none',
+    deviceConnections: options.connections ?? 0,
+    deviceBlockBytes: options.blockSize ?? 0,
+  };
   const reply = await context.withDaemon(options, ATTACH_TIMEOUT_MS, async (daemon) => {
     try {
-      return await daemon.attach({ volume, node, exportName, readOnly, takeOver });
+      return await daemon.attach(request);
     } catch (error) {
       throw await withNearNames(context, daemon, volume, node, error);
     }
@@ -56,9 +87,11 @@ async function runAttach(
   context.print(options, reply, () => {
     const { attachment } = reply;
     const done = reply.existed ? 'was attached already' : 'attached';
-    const lines = [`volume ${volume} ${done} as ${attachment.exportName}`, ...attachment.uris];
+    const places = [devicePath(attachment) ?? [], attachment.uris].flat();
+    const lines = [`volume ${volume} ${done} as ${attachment.exportName}`, ...places];
     return `${lines.join('\n')}\n`;
   });
+  if (reply.deviceProblem !== '') context.warn(`no block device: ${reply.deviceProblem}`);
 }
 
 /** @returns a better sentence for an unknown volume if the node can be asked from here, else the error */

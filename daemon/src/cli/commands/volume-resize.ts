@@ -42,6 +42,6 @@ async function runVolumeResize(
     () => `volume ${name} has ${formatBytes(volume.sizeBytes)} at ${options.node}\n`,
   );
   if (volume.sessionCount > 0) {
-    context.warn(`volume ${name} is in use; its clients see the new size after detach and attach`);
+    context.warn(`volume ${name} is in use: block devices show the new size now, NBD clients when they connect again`);
   }
 }

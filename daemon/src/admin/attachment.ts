@@ -1,0 +1,23 @@
+/** One attachment while it lasts: its record, its volume, and the device of this kernel that shows it. */
+import type { KernelDevice } from '../frontend/kernel-device.js';
+import type { AttachmentRecord } from './attachment-record.js';
+import type { OpenedVolume } from './volume-opener.js';
+
+export type DeviceRecord = NonNullable<AttachmentRecord['device']>;
+
+export interface Attachment {
+  record: AttachmentRecord;
+  readonly opened: OpenedVolume;
+  /** Undefined: there is none, or not yet after a restart. */
+  device: KernelDevice | undefined;
+}
+
+export interface MadeDevice {
+  readonly device: KernelDevice;
+  readonly record: DeviceRecord;
+}
+
+export function noteDevice(attachment: Attachment, made: MadeDevice): void {
+  attachment.device = made.device;
+  attachment.record = { ...attachment.record, device: made.record };
+}

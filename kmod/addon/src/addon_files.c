@@ -1,0 +1,85 @@
+/* The Node-API face of file_calls.h. */
+#define _GNU_SOURCE
+
+#include "addon.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include "file_calls.h"
+
+static napi_value call_fallocate(napi_env env, napi_callback_info info)
+{
+	int64_t given[4];
+	int result;
+
+	if (bf_read_integers(env, info, 4, 2, given) != 0)
+		return NULL;
+	result = bf_fallocate((int)given[0], (int)given[1], given[2], given[3]);
+	return result < 0 ? bf_throw_errno(env, -result, "fallocate") : NULL;
+}
+
+static napi_value seek(napi_env env, napi_callback_info info, int whence)
+{
+	int64_t given[2], position;
+	napi_value result;
+
+	if (bf_read_integers(env, info, 2, 1, given) != 0)
+		return NULL;
+	position = bf_seek((int)given[0], given[1], whence);
+	if (position < 0 && position != -ENXIO)
+		return bf_throw_errno(env, (int)-position, "lseek");
+	napi_create_double(env, position < 0 ? -1.0 : (double)position, &result);
+	return result;
+}
+
+static napi_value call_seek_data(napi_env env, napi_callback_info info)
+{
+	return seek(env, info, SEEK_DATA);
+}
+
+static napi_value call_seek_hole(napi_env env, napi_callback_info info)
+{
+	return seek(env, info, SEEK_HOLE);
+}
+
+static napi_value call_lock_exclusive(napi_env env, napi_callback_info info)
+{
+	int64_t given[1];
+	napi_value result;
+	int error;
+
+	if (bf_read_integers(env, info, 1, 1, given) != 0)
+		return NULL;
+	error = bf_lock_exclusive((int)given[0]);
+	if (error < 0 && error != -EWOULDBLOCK)
+		return bf_throw_errno(env, -error, "flock");
+	napi_get_boolean(env, error == 0, &result);
+	return result;
+}
+
+static napi_value call_exchange_names(napi_env env, napi_callback_info info)
+{
+	napi_value arguments[ARGUMENTS_MAX];
+	char first[PATH_MAX], second[PATH_MAX];
+	int result;
+
+	if (bf_take_arguments(env, info, 2, 2, arguments) != 0 || bf_read_path(env, arguments[0], first) != 0 ||
+	    bf_read_path(env, arguments[1], second) != 0)
+		return NULL;
+	result = bf_exchange_names(first, second);
+	return result < 0 ? bf_throw_errno(env, -result, "renameat2") : NULL;
+}
+
+void bf_export_files(napi_env env, napi_value exports)
+{
+	bf_export_function(env, exports, "fallocate", call_fallocate);
+	bf_export_function(env, exports, "seekData", call_seek_data);
+	bf_export_function(env, exports, "seekHole", call_seek_hole);
+	bf_export_function(env, exports, "lockExclusive", call_lock_exclusive);
+	bf_export_function(env, exports, "exchangeNames", call_exchange_names);
+	bf_export_integer(env, exports, "FALLOC_FL_KEEP_SIZE", FALLOC_FL_KEEP_SIZE);
+	bf_export_integer(env, exports, "FALLOC_FL_PUNCH_HOLE", FALLOC_FL_PUNCH_HOLE);
+	bf_export_integer(env, exports, "FALLOC_FL_ZERO_RANGE", FALLOC_FL_ZERO_RANGE);
+}

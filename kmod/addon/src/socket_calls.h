@@ -1,0 +1,22 @@
+/*
+ * Sockets that Node cannot make: a pair of which one end is given away, and datagrams to a unix socket.
+ * Plain C without Node in it. Each returns 0 on success and -errno on failure.
+ */
+#ifndef BLKFERRY_SOCKET_CALLS_H
+#define BLKFERRY_SOCKET_CALLS_H
+
+#include <stddef.h>
+
+/* socketpair(2): AF_UNIX streams, close-on-exec; the second does not block. */
+int bf_socket_pair(int ends[2]);
+
+/* An address of the family has no room for longer ones (unix(7)), its zero at the end or beginning included. */
+#define BF_SOCKET_PATH_SIZE 108
+
+/*
+ * One datagram, never waiting: -EAGAIN if the receiver has no room now. A path that begins with "@" is an abstract name.
+ * `call` becomes the system call that failed.
+ */
+int bf_send_datagram(const char *path, const void *bytes, size_t length, const char **call);
+
+#endif
