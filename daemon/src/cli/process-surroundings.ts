@@ -4,6 +4,8 @@ import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import type { SessionTimes } from '../transport/grpc-storage-session.js';
 import { createAdminClient } from './admin-client.js';
+import { connectNbd } from './selftest/nbd-connection.js';
+import { THIS_MACHINE } from './doctor/machine.js';
 import type { Surroundings } from './surroundings.js';
 
 /** How import and export notice a node that fell silent; nobody's virtual machine waits meanwhile. */
@@ -25,6 +27,7 @@ export function processSurroundings(): Surroundings {
     hostname: hostname(),
     processId: process.pid,
     clock: SYSTEM_CLOCK,
+    machine: THIS_MACHINE,
     openNode: ({ address, timeoutMs, insecure }) =>
       createGrpcStorageClient({
         address,
@@ -34,6 +37,7 @@ export function processSurroundings(): Surroundings {
         clock: SYSTEM_CLOCK,
       }),
     openDaemon: createAdminClient,
+    connectNbd,
     onStopSignal: (callback) => {
       for (const name of STOP_SIGNALS) process.on(name, callback);
       return () => {

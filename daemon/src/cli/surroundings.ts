@@ -6,6 +6,9 @@ import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../runtime/clock.js';
 import type { StorageClient } from '../transport/storage-client.js';
 import type { AdminClient, AdminClientOptions } from './admin-client.js';
+import type { CuttableDevice } from './selftest/load-lane.js';
+import type { NbdTarget } from './selftest/nbd-target.js';
+import type { Machine } from './doctor/machine.js';
 
 export interface NodeClientOptions {
   /** host:port or unix:/path */
@@ -26,8 +29,12 @@ export interface Surroundings {
   readonly hostname: string;
   readonly processId: number;
   readonly clock: Clock;
+  /** Only looked at. */
+  readonly machine: Machine;
   openNode(options: NodeClientOptions): StorageClient;
   openDaemon(options: AdminClientOptions): AdminClient;
+  /** As an NBD client. @throws Error with the server's reason */
+  connectNbd(target: NbdTarget): Promise<CuttableDevice>;
   /** Calls back at SIGINT and SIGTERM instead of dying; returns how to stop listening. */
   onStopSignal(callback: (signalName: string) => void): () => void;
 }

@@ -6,8 +6,12 @@ import { Readable, Writable } from 'node:stream';
 import { runCommandLine } from '#daemon/cli/command-line.js';
 import type { AdminClientOptions } from '#daemon/cli/admin-client.js';
 import type { NodeClientOptions, Surroundings } from '#daemon/cli/surroundings.js';
+import type { CuttableDevice } from '#daemon/cli/selftest/load-lane.js';
+import type { NbdTarget } from '#daemon/cli/selftest/nbd-target.js';
 import { FakeClock } from '#test/support/fake-clock.js';
+import { FakeDisk } from './fake-disk.js';
 import { FakeDaemon } from './fake-daemon.js';
+import { FakeMachine } from './fake-machine.js';
 import { FakeNode } from './fake-node.js';
 
 export interface Outcome {
@@ -27,6 +31,7 @@ export class FakeSurroundings implements Surroundings {
   readonly hostname = 'dom0';
   readonly processId = 4711;
   readonly clock = new FakeClock();
+  readonly machine = new FakeMachine();
   readonly node = new FakeNode();
   readonly daemon = new FakeDaemon();
   readonly nodeOptions: NodeClientOptions[] = [];
@@ -43,6 +48,11 @@ export class FakeSurroundings implements Surroundings {
     this.daemonOptions.push(options);
     this.daemon.address = options.address;
     return this.daemon;
+  }
+
+  /** The self test's way to an export: a disk in memory, see fake-disk.ts. */
+  connectNbd({ exportName }: NbdTarget): Promise<CuttableDevice> {
+    return Promise.resolve(new FakeDisk(this.node.content(exportName)));
   }
 
   onStopSignal(callback: (signalName: string) => void): () => void {
