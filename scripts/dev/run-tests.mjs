@@ -26,8 +26,8 @@ Kinds: ${TEST_KINDS.join(', ')}.
 
   --only TEXT          run the files whose path contains TEXT
   --name PATTERN       run the tests whose name matches PATTERN
-  --jobs N             test files run at the same time (default 2; 1 for interop)
-  --timeout-seconds N  most time one test file may take (default: by kind, 60 to 300)
+  --jobs N             test files run at the same time (default 2; 1 for faults, interop, system)
+  --timeout-seconds N  most time one test file may take (default: by kind, 60 to 900)
   --verbose            print every test, not only every file
   --report FILE        also write counts, failures and skips to FILE as JSON
   --allowed-skips FILE a skip that FILE does not allow is a failure
@@ -35,15 +35,19 @@ Kinds: ${TEST_KINDS.join(', ')}.
   --list               print the test files and stop
 `;
 
-/** Two suit the smallest machine the tests are meant for; interop tests measure memory and time. */
+/** Two suit the smallest machine the tests are meant for. */
 const JOBS_DEFAULT = 2;
+/** Interop tests measure memory and time, faults measure pauses; system tests emulate machines. */
+const KINDS_ALONE = ['faults', 'interop', 'system'];
 /** A file that hangs must end before a CI job does. Only programs that measure need minutes. */
 const FILE_TIMEOUT_SECONDS = {
   unit: 60,
   contract: 120,
   property: 180,
   integration: 240,
+  faults: 480,
   interop: 300,
+  system: 900,
 };
 
 const rootDirectory = fileURLToPath(new URL('../..', import.meta.url));
@@ -116,7 +120,7 @@ async function runFiles(files, kinds, values) {
   };
   for (const kind of kinds) {
     const queue = files.filter((file) => file.kind === kind);
-    const jobs = countOption(values, 'jobs', kind === 'interop' ? 1 : JOBS_DEFAULT);
+    const jobs = countOption(values, 'jobs', KINDS_ALONE.includes(kind) ? 1 : JOBS_DEFAULT);
     const seconds = countOption(values, 'timeout-seconds', FILE_TIMEOUT_SECONDS[kind]);
     const ofKind = { ...options, timeout: seconds * 1000 };
     await Promise.all(Array.from({ length: jobs }, () => runQueue(queue, ofKind, report)));

@@ -22,8 +22,9 @@ export class FaultyRelay {
   readonly #stalledPipes = new Set<net.Socket>();
   #refuses = false;
   #delayMs = 0;
-  #damageNext: Direction | undefined;
-  #damagedAt = 0;
+  #damage:
+    | { readonly direction: Direction; readonly placeIn: (chunk: Buffer) => number | undefined }
+    | undefined;
   #connections = 0;
 
   private constructor(
@@ -87,10 +88,12 @@ export class FaultyRelay {
     this.#delayMs = delayMs;
   }
 
-  /** Flips one bit of the next chunk in this direction, at a place given as a fraction of its length. */
-  damage(direction: Direction, at: number): void {
-    this.#damageNext = direction;
-    this.#damagedAt = at;
+  /**
+   * Flips one bit of the next chunk in this direction that has a place for it.
+   * @param placeIn the index of a byte in the chunk, or undefined for another chunk
+   */
+  damage(direction: Direction, placeIn: (chunk: Buffer) => number | undefined): void {
+    this.#damage = { direction, placeIn };
   }
 
   async stop(): Promise<void> {
@@ -158,10 +161,11 @@ export class FaultyRelay {
   }
 
   #damaged(direction: Direction, chunk: Buffer): Buffer {
-    if (this.#damageNext !== direction) return chunk;
-    this.#damageNext = undefined;
+    if (this.#damage?.direction !== direction) return chunk;
+    const at = this.#damage.placeIn(chunk);
+    if (at === undefined) return chunk;
+    this.#damage = undefined;
     const damaged = Buffer.from(chunk);
-    const at = Math.min(chunk.length - 1, Math.floor(this.#damagedAt * chunk.length));
     damaged.writeUInt8(damaged.readUInt8(at) ^ 0x10, at);
     return damaged;
   }

@@ -10,7 +10,7 @@ import readline from 'node:readline';
 import type { Readable } from 'node:stream';
 
 /** Where everything is slow, as in the lab, every limit is that many times as long. */
-const PATIENCE = Number(process.env['BLKFERRY_TEST_PATIENCE'] ?? '1');
+export const PATIENCE = Number(process.env['BLKFERRY_TEST_PATIENCE'] ?? '1');
 
 /** A program of these tests ends within seconds; one that hangs must not take the suite with it. */
 const RUN_TIMEOUT_MS = 60_000 * PATIENCE;

@@ -16,7 +16,7 @@ import type { Logger } from '../runtime/logger.js';
 import type { Volume } from '../volume/volume.js';
 import { noteDevice, type Attachment, type DeviceRecord, type MadeDevice } from './attachment.js';
 import type { AttachmentRecord } from './attachment-record.js';
-import { deviceShape, type DeviceShape } from './device-shape.js';
+import { checkDeviceName, deviceShape, type DeviceShape } from './device-shape.js';
 
 export interface DeviceKeeperOptions {
   readonly kernel: NbdKernel;
@@ -81,6 +81,7 @@ export class DeviceKeeper {
     try {
       const problem = await this.problem();
       if (problem !== '') throw new StorageError('refused', problem);
+      checkDeviceName(record.exportName);
       const shape = deviceShape(record.volume, volume.facts, {
         blockBytes: request.deviceBlockBytes,
         connections: request.deviceConnections || this.options.config['device.connections'],

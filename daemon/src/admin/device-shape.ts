@@ -9,6 +9,18 @@ export type DeviceShape = Omit<DeviceRecord, 'index'>;
 const BLOCK_BYTES_MIN = 512;
 const BLOCK_BYTES_MAX = 4096;
 
+/** Names of partitions of other devices in /dev/blkferry. */
+const PARTITION_NAME = /-part[0-9]+$/;
+
+/** @throws StorageError 'invalid' for a name that would hide another device's partition */
+export function checkDeviceName(exportName: string): void {
+  if (!PARTITION_NAME.test(exportName)) return;
+  throw new StorageError(
+    'invalid',
+    `a device cannot be called ${exportName}: names that end so are those of partitions; choose another with --name, or attach with --no-device`,
+  );
+}
+
 /**
  * @param wish blockBytes 0 for the volume's own
  * @throws StorageError 'invalid'

@@ -71,6 +71,17 @@ export class DeviceNodes {
   }
 
   /**
+   * Tells udev to look again: kernels announce a device a moment before its identifier can be read.
+   */
+  announce(index: number): void {
+    try {
+      fs.writeFileSync(this.#attributePath(index, 'uevent'), 'change\n');
+    } catch {
+      // Then there is no udev that could listen either.
+    }
+  }
+
+  /**
    * Until the device has its size and its node.
    * @throws Error naming what is missing after `limitMs`
    */

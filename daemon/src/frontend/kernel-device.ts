@@ -228,6 +228,7 @@ export class KernelDevice {
   async #settle(): Promise<void> {
     const { nodes, exportName, resendIntervalMs } = this.options;
     nodes.setRequestTimer(this.#index, resendIntervalMs);
+    nodes.announce(this.#index);
     this.#numbers = await nodes.untilReady(this.#index, this.#sizeBytes, READY_LIMIT_MS);
     this.#link = await nodes.ensureLink(this.#index, exportName);
   }

@@ -6,7 +6,15 @@ import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 
 /** The folders of test/ that hold tests, in the order in which they are worth running. */
-export const TEST_KINDS = ['unit', 'contract', 'property', 'integration', 'interop'];
+export const TEST_KINDS = [
+  'unit',
+  'contract',
+  'property',
+  'integration',
+  'faults',
+  'interop',
+  'system',
+];
 
 /**
  * @param rootDirectory the checkout

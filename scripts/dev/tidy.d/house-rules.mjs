@@ -19,7 +19,7 @@ export const ROOM_IMPORTS = {
   frontend: ['volume', 'nbd-server-helpers', 'blkferry-kernel', 'block', 'runtime'],
   'storage-node': ['rpc', 'config', 'nbd-server-helpers', 'blkferry-kernel', 'block', 'runtime'],
   admin: ['volume', 'frontend', 'transport', 'rpc', 'config', 'block', 'runtime'],
-  cli: ['transport', 'rpc', 'config', 'blkferry-kernel', 'block', 'runtime'],
+  cli: ['transport', 'rpc', 'config', 'nbd-server-helpers', 'blkferry-kernel', 'block', 'runtime'],
   bin: [
     ...['frontend', 'volume', 'transport', 'storage-node', 'admin', 'cli'],
     ...['rpc', 'config', 'runtime', 'block'],

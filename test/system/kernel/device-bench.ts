@@ -11,13 +11,13 @@ import type { KernelDeviceMessage } from '#daemon/rpc/admin-messages.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
 import { attachRequest } from '#test/support/attach-request.js';
-import { runProgram, runSuccessfully, type Finished } from '#test/support/program.js';
+import { PATIENCE, runProgram, runSuccessfully, type Finished } from '#test/support/program.js';
 import { ServicePair } from '#test/support/service-pair.js';
 
 const PROGRAM = fileURLToPath(new URL('../../../../daemon/dist/bin/blkferry.js', import.meta.url));
 
 /** The lab's processor is emulated: everything takes ten to thirty times as long as on a real one. */
-export const SLOW_MS = 120_000;
+export const SLOW_MS = 120_000 * PATIENCE;
 
 /** @returns for the `skip` of a test: false, or why there can be no device here */
 export function missingNbd(): string | false {
@@ -138,7 +138,7 @@ export async function until(
   limitMs: number,
   condition: () => boolean | Promise<boolean>,
 ): Promise<void> {
-  const untilMs = performance.now() + limitMs;
+  const untilMs = performance.now() + limitMs * PATIENCE;
   while (!(await condition())) {
     assert.ok(performance.now() < untilMs, `${what}: not within ${limitMs} ms`);
     await new Promise((resolve) => setTimeout(resolve, 20));

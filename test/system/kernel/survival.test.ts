@@ -10,7 +10,7 @@ import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { DeviceBench, KernelLog, SLOW_MS, missingNbd, until } from './device-bench.js';
 
 /** How long fio runs: long enough for each trouble and the recovery from it. */
-const LOAD_SECONDS = 25;
+const LOAD_SECONDS = 40;
 
 /** How long the silent node is silent. */
 const SILENCE_MS = 20_000;
@@ -37,8 +37,8 @@ describe('a kernel device under load', { skip: missingNbd() }, () => {
   ): Promise<void> {
     const load = runProgram('fio', fioWords(device, seconds), { timeoutMs: SLOW_MS });
     const requests = (): Promise<number> => bench.writeRequests('v');
-    const before = await requests();
-    await until('the first writes', 30_000, async () => (await requests()) > before + 20);
+    const earlier = await requests();
+    await until('the first writes', 30_000, async () => (await requests()) > earlier + 20);
     await trouble();
     const { status, stdout, stderr } = await load;
     assert.equal(status, 0, `fio: ${stdout}${stderr}`);

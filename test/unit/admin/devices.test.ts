@@ -84,6 +84,12 @@ describe('attach', () => {
     assert.deepEqual(bench.replayFolders(), []);
   });
 
+  it('refuses a device whose name would be that of another one’s partition', async () => {
+    const attached = bench.attachments.attach({ ...WITH_DEVICE, exportName: 'vol-part1' });
+    await assert.rejects(attached, /a device cannot be called vol-part1: names that end so/);
+    assert.equal(bench.kernel.devices.size, 0);
+  });
+
   it('ends its device again when the record cannot be written', async () => {
     bench.breakStateDirectory();
     await assert.rejects(bench.attachments.attach(WITH_DEVICE), /cannot be recorded/);
