@@ -10,7 +10,9 @@ import type {
   DaemonMessage,
   DetachReplyMessage,
   DetachRequestMessage,
+  FailNowReplyMessage,
   ListAttachmentsReplyMessage,
+  RetryNowReplyMessage,
 } from '../rpc/admin-messages.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
 import { ADMIN_SERVICE } from '../rpc/service-definition.js';
@@ -29,6 +31,9 @@ export interface AdminClient {
   listAttachments(): Promise<AttachmentMessage[]>;
   getAttachment(exportName: string): Promise<AttachmentMessage>;
   getDaemon(): Promise<DaemonMessage>;
+  failNow(exportName: string): Promise<FailNowReplyMessage>;
+  /** Answered when the try has succeeded or failed. */
+  retryNow(exportName: string): Promise<RetryNowReplyMessage>;
   close(): void;
 }
 
@@ -71,6 +76,14 @@ class GrpcAdminClient implements AdminClient {
 
   getDaemon(): Promise<DaemonMessage> {
     return this.#call('GetDaemon', {});
+  }
+
+  failNow(exportName: string): Promise<FailNowReplyMessage> {
+    return this.#call('FailNow', { exportName });
+  }
+
+  retryNow(exportName: string): Promise<RetryNowReplyMessage> {
+    return this.#call('RetryNow', { exportName });
   }
 
   close(): void {

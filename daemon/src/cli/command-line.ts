@@ -12,9 +12,13 @@ import { attachCommand } from './commands/attach.js';
 import { completeNamesCommand } from './commands/complete-names.js';
 import { completionCommand } from './commands/completion.js';
 import { detachCommand } from './commands/detach.js';
+import { doctorCommand } from './commands/doctor.js';
 import { exportCommand } from './commands/export.js';
+import { failNowCommand } from './commands/fail-now.js';
 import { importCommand } from './commands/import.js';
 import { listCommand } from './commands/list.js';
+import { retryNowCommand } from './commands/retry-now.js';
+import { selftestCommand } from './commands/selftest.js';
 import { showCommand } from './commands/show.js';
 import { statusCommand } from './commands/status.js';
 import { volumeCreateCommand } from './commands/volume-create.js';
@@ -80,6 +84,10 @@ export function buildProgram(context: CommandContext): Command {
     listCommand,
     showCommand,
     statusCommand,
+    doctorCommand,
+    failNowCommand,
+    retryNowCommand,
+    selftestCommand,
     importCommand,
     exportCommand,
     completionCommand,

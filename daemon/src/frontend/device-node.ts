@@ -10,8 +10,8 @@ import type { Clock } from '../runtime/clock.js';
 /** How often a file is looked at that cannot be watched; the kernel makes these within milliseconds. */
 const LOOK_INTERVAL_MS = 5;
 
-/** After this much time udev is not going to make a link: it has no rule, or does not run. */
-const LINK_WAIT_MS = 1000;
+/** After this much time udev is not going to make a link: it has no rule, or much else to do. */
+const LINK_WAIT_MS = 3000;
 
 export interface DeviceNumbers {
   readonly major: number;
@@ -116,7 +116,10 @@ export class DeviceNodes {
     const link = this.linkOf(exportName);
     const hasLink = (): boolean => this.#pointsTo(link, index);
     if (fs.existsSync(path.join(this.root, 'run/udev/control'))) {
-      await this.#look(LINK_WAIT_MS, () => (hasLink() ? true : undefined));
+      // While events wait, one may be the end of a device of the same name, which takes the link away.
+      const waiting = path.join(this.root, 'run/udev/queue');
+      const isSettled = (): boolean => !fs.existsSync(waiting) && hasLink();
+      await this.#look(LINK_WAIT_MS, () => (isSettled() ? true : undefined));
     }
     if (hasLink()) return link;
     try {

@@ -1,8 +1,12 @@
 /**
  * StorageClient over grpc-js: one channel per node, a deadline on every call, and sentences for people
  * in place of gRPC's.
+ *
+ * A node that does not answer in time loses its channel, not only the call: a connection whose other end is
+ * gone without a word looks alive to HTTP/2 until TCP gives up, after a quarter of an hour, and gRPC would
+ * put every further call on it.
  */
-import { Client } from '@grpc/grpc-js';
+import { Client, status } from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
 import { clientCredentials } from '../rpc/credentials.js';
@@ -42,15 +46,12 @@ export function createGrpcStorageClient(options: StorageClientOptions): StorageC
 
 class GrpcStorageClient implements StorageClient {
   readonly address: string;
-  readonly #client: Client;
+  #client: Client;
+  #closed = false;
 
   constructor(readonly options: StorageClientOptions) {
     this.address = options.address;
-    this.#client = new Client(
-      options.address,
-      clientCredentials(options.address, options.insecure),
-      CLIENT_OPTIONS,
-    );
+    this.#client = newChannel(options);
   }
 
   getNode(): Promise<NodeMessage> {
@@ -89,33 +90,52 @@ class GrpcStorageClient implements StorageClient {
   openSession(open: Omit<OpenFrame, 'kind'>, events: SessionEvents): StorageSession {
     const method = STORAGE_SERVICE['OpenSession'];
     if (method === undefined) throw new Error('storage.proto has no OpenSession');
-    const stream = this.#client.makeBidiStreamRequest(
+    const client = this.#client;
+    const stream = client.makeBidiStreamRequest(
       method.path,
       method.requestSerialize,
       method.responseDeserialize,
     ) as unknown as FrameStream;
     const { clock, sessionTimes } = this.options;
-    return new GrpcStorageSession(stream, open, events, clock, sessionTimes, (error) =>
-      this.#explain(error),
+    return new GrpcStorageSession(
+      stream,
+      open,
+      events,
+      clock,
+      sessionTimes,
+      (error) => this.#explain(error),
+      () => {
+        this.#leave(client);
+      },
     );
   }
 
   close(): void {
+    this.#closed = true;
     this.#client.close();
+  }
+
+  /** The next call goes over a new connection. Sessions that are still answered on the old one stay there. */
+  #leave(silent: Client): void {
+    if (this.#closed || silent !== this.#client) return;
+    this.#client = newChannel(this.options);
+    silent.close();
   }
 
   #call<Reply>(name: string, request: object): Promise<Reply> {
     const method = STORAGE_SERVICE[name];
     if (method === undefined) throw new Error(`storage.proto has no ${name}`);
     const { callTimeoutMs } = this.options;
+    const client = this.#client;
     return new Promise((resolve, reject) => {
-      this.#client.makeUnaryRequest(
+      client.makeUnaryRequest(
         method.path,
         method.requestSerialize,
         method.responseDeserialize,
         request,
         { deadline: Date.now() + callTimeoutMs },
         (error, reply) => {
+          if (error?.code === status.DEADLINE_EXCEEDED) this.#leave(client);
           if (error === null) resolve(reply as Reply);
           else reject(this.#explain(error));
         },
@@ -126,4 +146,8 @@ class GrpcStorageClient implements StorageClient {
   #explain(error: unknown): StorageError {
     return explainCallError(error, `node`, this.address, 'is blkferry-node running?');
   }
+}
+
+function newChannel({ address, insecure }: StorageClientOptions): Client {
+  return new Client(address, clientCredentials(address, insecure), CLIENT_OPTIONS);
 }

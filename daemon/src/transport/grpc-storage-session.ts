@@ -62,15 +62,12 @@ export class GrpcStorageSession implements StorageSession {
     readonly times: SessionTimes,
     /** Makes a sentence of what gRPC reports. */
     readonly explain: (error: unknown) => StorageError,
+    /** The node did not answer in time; called before the session ends for it. */
+    readonly onSilence: () => void = () => undefined,
   ) {
     this.#lastHeardMs = clock.nowMs();
     this.#cancelTimer = clock.setTimer(times.openTimeoutMs, () => {
-      this.#end(
-        new StorageError(
-          'unavailable',
-          `the node did not open the session within ${times.openTimeoutMs} ms`,
-        ),
-      );
+      this.#endForSilence(`the node did not open the session within ${times.openTimeoutMs} ms`);
     });
     stream.on('data', (frame: NodeFrame) => {
       this.#receive(frame);
@@ -173,11 +170,8 @@ export class GrpcStorageSession implements StorageSession {
     this.#cancelTimer = this.clock.setTimer(this.times.probeIntervalMs, () => {
       const silentMs = this.clock.nowMs() - this.#lastHeardMs;
       if (silentMs >= this.times.probeTimeoutMs) {
-        this.#end(
-          new StorageError(
-            'unavailable',
-            `the node has been silent for ${Math.round(silentMs)} ms (probe_timeout)`,
-          ),
+        this.#endForSilence(
+          `the node has been silent for ${Math.round(silentMs)} ms (probe_timeout)`,
         );
         return;
       }
@@ -187,6 +181,12 @@ export class GrpcStorageSession implements StorageSession {
       }
       this.#scheduleProbe();
     });
+  }
+
+  #endForSilence(sentence: string): void {
+    if (this.#over) return;
+    this.onSilence();
+    this.#end(new StorageError('unavailable', sentence));
   }
 
   #end(reason: StorageError): void {

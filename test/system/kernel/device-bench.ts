@@ -3,7 +3,9 @@
  * machine whose owner allows it. Asked through the two APIs, as starting a program takes seconds in the lab.
  */
 import assert from 'node:assert/strict';
+import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
+import os from 'node:os';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAdminClient } from '#daemon/cli/admin-client.js';
@@ -34,6 +36,16 @@ export interface DeviceWishes {
 }
 
 export class DeviceBench extends ServicePair {
+  /** In a folder of its own, which `start` makes and `stop` removes. */
+  constructor() {
+    super(path.join(os.tmpdir(), `blkferry-test-${randomUUID().slice(0, 8)}`));
+  }
+
+  override async start(): Promise<void> {
+    fs.mkdirSync(this.folder);
+    await super.start();
+  }
+
   readonly admin = createAdminClient({ address: `unix:${this.adminSocket}`, timeoutMs: SLOW_MS });
   readonly storage = createGrpcStorageClient({
     address: this.nodeAddress,
@@ -110,6 +122,7 @@ export class DeviceBench extends ServicePair {
     this.admin.close();
     this.storage.close();
     await super.stop();
+    fs.rmSync(this.folder, { recursive: true });
   }
 }
 

@@ -8,7 +8,6 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { nbdConnect, nbdDisconnect, nbdReconfigure, socketPair } from 'blkferry-kernel';
 import { RunningProgram, runProgram, runSuccessfully } from '#test/support/program.js';
-import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { DeviceBench, SLOW_MS, missingNbd, mounted, until } from './device-bench.js';
 
 const MIB = 1024 * 1024;
@@ -37,8 +36,7 @@ function stateOf(pid: number): string {
 }
 
 describe('a device that is to end', { skip: missingNbd() }, () => {
-  const folder = temporaryFolder();
-  const bench = new DeviceBench(folder);
+  const bench = new DeviceBench();
 
   before(() => bench.start());
   after(() => bench.stop());
@@ -46,7 +44,7 @@ describe('a device that is to end', { skip: missingNbd() }, () => {
   it('does not while it is mounted, and says where', async () => {
     const device = await bench.newDevice('mounted', 64 * MIB);
     await runSuccessfully('mkfs.ext4', ['-q', device], { timeoutMs: SLOW_MS });
-    const where = path.join(folder, 'mnt');
+    const where = path.join(bench.folder, 'mnt');
     await mounted(device, where, async () => {
       await assert.rejects(
         bench.detach('mounted'),
@@ -148,13 +146,12 @@ describe('a device that is to end', { skip: missingNbd() }, () => {
       `the daemon after ${CHURN} devices: ${grownMiB.toFixed(1)} MiB more than after one`,
     );
     assert.ok(grownMiB < 30);
-    assert.deepEqual(fs.readdirSync(path.join(folder, 'run/replay')), []);
+    assert.deepEqual(fs.readdirSync(path.join(bench.folder, 'run/replay')), []);
   });
 });
 
 describe('the state of a daemon', { skip: missingNbd() }, () => {
-  const folder = temporaryFolder();
-  const bench = new DeviceBench(folder);
+  const bench = new DeviceBench();
 
   before(() => bench.start());
   after(() => bench.stop());
@@ -208,7 +205,7 @@ describe('the state of a daemon', { skip: missingNbd() }, () => {
 });
 
 describe('write-back under memory pressure', { skip: missingNbd() }, () => {
-  const bench = new DeviceBench(temporaryFolder());
+  const bench = new DeviceBench();
 
   before(() => bench.start());
   after(() => bench.stop());

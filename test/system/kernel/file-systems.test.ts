@@ -4,7 +4,6 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { runSuccessfully } from '#test/support/program.js';
-import { temporaryFolder } from '#test/support/temporary-folder.js';
 import {
   DeviceBench,
   KernelLog,
@@ -23,9 +22,8 @@ function run(name: string, ...words: readonly string[]): Promise<string> {
 }
 
 describe('a kernel device', { skip: missingNbd() }, () => {
-  const folder = temporaryFolder();
-  const bench = new DeviceBench(folder);
-  const mountPoint = path.join(folder, 'mnt');
+  const bench = new DeviceBench();
+  const mountPoint = path.join(bench.folder, 'mnt');
 
   before(() => bench.start());
   after(() => bench.stop());
@@ -68,10 +66,10 @@ describe('a kernel device', { skip: missingNbd() }, () => {
     const device = await bench.newDevice('large', 20 * 1024 ** 4);
     assert.equal((await run('blockdev', '--getsize64', device)).trim(), String(20 * 1024 ** 4));
     const last = 20 * 1024 ** 2 - 1;
-    const input = path.join(folder, 'block');
+    const input = path.join(bench.folder, 'block');
     fs.writeFileSync(input, Buffer.alloc(MIB, 'end of the disk '));
     await run('dd', `if=${input}`, `of=${device}`, 'bs=1M', `seek=${last}`, 'oflag=direct');
-    const output = path.join(folder, 'read');
+    const output = path.join(bench.folder, 'read');
     await run('dd', `if=${device}`, `of=${output}`, 'bs=1M', `skip=${last}`, 'iflag=direct');
     assert.deepEqual(fs.readFileSync(output), fs.readFileSync(input));
     await bench.detach('large');

@@ -6,7 +6,6 @@
 import assert from 'node:assert/strict';
 import { after, before, beforeEach, describe, it } from 'node:test';
 import { runProgram } from '#test/support/program.js';
-import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { DeviceBench, KernelLog, SLOW_MS, missingNbd, until } from './device-bench.js';
 
 /** How long fio runs: long enough for each trouble and the recovery from it. */
@@ -16,7 +15,7 @@ const LOAD_SECONDS = 40;
 const SILENCE_MS = 20_000;
 
 describe('a kernel device under load', { skip: missingNbd() }, () => {
-  const bench = new DeviceBench(temporaryFolder());
+  const bench = new DeviceBench();
   let device: string;
   let log: KernelLog;
 

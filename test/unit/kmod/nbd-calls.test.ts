@@ -54,15 +54,19 @@ describe('the NBD interface of a kernel without the module', () => {
     );
   });
 
-  it('leaves the sockets of a refused call to the caller, and no copies of them', { skip }, async () => {
-    const [kernelEnd, daemonEnd] = socketPair();
-    const before = fs.readdirSync('/proc/self/fd').length;
-    await assert.rejects(nbdConnect({ ...CONNECT, socketFds: [kernelEnd, kernelEnd] }), NO_NBD);
-    assert.equal(fs.readdirSync('/proc/self/fd').length, before);
-    fs.writeSync(kernelEnd, 'x');
-    fs.closeSync(kernelEnd);
-    fs.closeSync(daemonEnd);
-  });
+  it(
+    'leaves the sockets of a refused call to the caller, and no copies of them',
+    { skip },
+    async () => {
+      const [kernelEnd, daemonEnd] = socketPair();
+      const before = fs.readdirSync('/proc/self/fd').length;
+      await assert.rejects(nbdConnect({ ...CONNECT, socketFds: [kernelEnd, kernelEnd] }), NO_NBD);
+      assert.equal(fs.readdirSync('/proc/self/fd').length, before);
+      fs.writeSync(kernelEnd, 'x');
+      fs.closeSync(kernelEnd);
+      fs.closeSync(daemonEnd);
+    },
+  );
 
   it('answers many calls at once', { skip }, async () => {
     const calls = Array.from({ length: 100 }, () => nbdStatus());

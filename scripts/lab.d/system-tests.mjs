@@ -1,0 +1,141 @@
+#!/usr/bin/env node
+/**
+ * Runs the system tests where they belong: on this machine those that start machines of the lab themselves,
+ * all of test/system/kernel in one boot of `scripts/lab vm`, all of test/system/xen* in one of `scripts/lab xen`.
+ * Adds the counts up; the last line is that of run-tests.mjs, which does the work in each place.
+ *
+ * Where the lab cannot be had, what would run there counts as one skip with the reason.
+ */
+import { spawnSync } from 'node:child_process';
+import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { parseArgs } from 'node:util';
+import { readAllowedSkips } from '../dev/run-tests.d/allowed-skips.mjs';
+import { findTestFiles } from '../dev/run-tests.d/test-files.mjs';
+
+const USAGE = `usage: scripts/lab.d/system-tests.mjs [--allowed-skips FILE] [host|vm|xen]...
+
+  --allowed-skips FILE  a skip that FILE does not allow is a failure
+
+Without words: all three places.
+`;
+
+const rootDirectory = fileURLToPath(new URL('../..', import.meta.url));
+const lab = join(rootDirectory, 'scripts/lab');
+
+/** All files of a place in one boot, some ten times slower than on an ordinary machine. */
+const PLACE_LIMIT_SECONDS = 1800;
+
+/** The driver as it is loaded after an installation: kmod/modprobe.d. */
+const LOAD_NBD = 'modprobe nbd nbds_max=0 max_part=0';
+
+const PLACES = {
+  host: { has: (file) => !PLACES.vm.has(file) && !PLACES.xen.has(file) },
+  vm: { has: (file) => file.startsWith('test/system/kernel/'), only: 'test/system/kernel/' },
+  xen: { has: (file) => file.startsWith('test/system/xen'), only: 'test/system/xen' },
+};
+
+function main() {
+  const { values, positionals } = parseArgs({
+    allowPositionals: true,
+    options: { 'allowed-skips': { type: 'string' }, help: { type: 'boolean' } },
+  });
+  if (values.help) {
+    console.log(USAGE);
+    return 0;
+  }
+  const names = positionals.length > 0 ? positionals : Object.keys(PLACES);
+  const unknown = names.find((name) => !(name in PLACES));
+  if (unknown !== undefined) throw new UsageError(`there is no place named ${unknown}`);
+  const allowed = values['allowed-skips'];
+  const folder = mkdtempSync(join(tmpdir(), 'blkferry-system-'));
+  try {
+    const reports = names.flatMap((name) => runPlace(name, folder, allowed));
+    return printSum(reports);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+}
+
+class UsageError extends Error {}
+
+/** @returns [{passed, failures, skips}] */
+function runPlace(name, folder, allowed) {
+  const files = findTestFiles(rootDirectory, ['system'], undefined)
+    .map((file) => file.source)
+    .filter((file) => PLACES[name].has(file));
+  if (files.length === 0) return [];
+  if (name === 'host') {
+    return files.map((file) => runTests([], testWords(file, folder, allowed), folder, file));
+  }
+  console.log(`\nin a machine of scripts/lab ${name}:`);
+  const fetched = spawnSync(lab, ['fetch', '--if-missing', 'vm', name], { encoding: 'utf8' });
+  if (fetched.status !== 0) {
+    const reason = `the lab cannot be had here: ${fetched.stderr.trim().split('\n').at(-1)}`;
+    console.log(`  skipped: ${reason}`);
+    return [skipReport({ file: files[0], reason }, allowed)];
+  }
+  const { only } = PLACES[name];
+  const words = [
+    ...[lab, name, '--timeout', String(PLACE_LIMIT_SECONDS), '--share', folder],
+    ...['--udev', join(rootDirectory, 'kmod/udev'), 'sh', '-c', `${LOAD_NBD}; exec "$0" "$@"`],
+  ];
+  return [runTests(words, testWords(only, folder, allowed), folder, only)];
+}
+
+function testWords(only, folder, allowed) {
+  return [
+    ...[process.execPath, join(rootDirectory, 'scripts/dev/run-tests.mjs'), 'system'],
+    ...['--only', only, '--report', reportFile(folder)],
+    ...(allowed === undefined ? [] : ['--allowed-skips', allowed]),
+  ];
+}
+
+function reportFile(folder) {
+  return join(folder, 'report.json');
+}
+
+/** A run without a report is a failure of the place: a machine that crashed, or a time limit. */
+function runTests(before, words, folder, what) {
+  const [program, ...others] = [...before, ...words];
+  const { status } = spawnSync(program, others, { cwd: rootDirectory, stdio: 'inherit' });
+  try {
+    const report = JSON.parse(readFileSync(reportFile(folder), 'utf8'));
+    rmSync(reportFile(folder));
+    return report;
+  } catch {
+    const text = `ended with status ${status} before its tests did`;
+    return { passed: 0, failures: [{ file: what, test: text }], skips: [] };
+  }
+}
+
+function skipReport(skip, allowed) {
+  const isAllowed =
+    allowed === undefined || readAllowedSkips(allowed).some((one) => one.matches(skip));
+  return isAllowed
+    ? { passed: 0, failures: [], skips: [skip] }
+    : { passed: 0, failures: [{ file: skip.file, test: skip.reason }], skips: [] };
+}
+
+function printSum(reports) {
+  const failures = reports.flatMap((report) => report.failures);
+  const count = (amount) => reports.reduce((sum, report) => sum + amount(report), 0);
+  console.log('');
+  for (const failure of failures) console.log(`failed: ${failure.file}: ${failure.test}`);
+  const skipped = count((report) => report.skips.length);
+  console.log(
+    `${count((report) => report.passed)} passed, ${failures.length} failed, ${skipped} skipped`,
+  );
+  return failures.length === 0 ? 0 : 1;
+}
+
+try {
+  process.exitCode = main();
+} catch (error) {
+  const isUsage = error instanceof UsageError || error.code?.startsWith('ERR_PARSE_ARGS');
+  console.error(`system-tests: ${error.message}`);
+  if (isUsage) console.error(USAGE);
+  process.exitCode = isUsage ? 2 : 1;
+}
