@@ -99,7 +99,7 @@ async function verify(journalFile: string): Promise<void> {
     const client = await stack.daemon.connect('v1');
     const stamps = new Stamps(OWNER);
     let durable = 0;
-    let data = Buffer.alloc(0);
+    let data: Buffer = Buffer.alloc(0);
     for (let block = 0; block < BLOCKS; block += 1) {
       const index = block % BLOCKS_PER_READ;
       if (index === 0) {
