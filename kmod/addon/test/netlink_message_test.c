@@ -1,7 +1,4 @@
-/*
- * Netlink messages: what is built is what was written by hand, what is received is read when it is whole and refused
- * when it is not, wherever it was cut.
- */
+/* Netlink messages: built as written by hand; read when they are whole, and refused wherever they were cut. */
 #include <errno.h>
 #include <stdio.h>
 

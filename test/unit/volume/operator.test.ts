@@ -29,7 +29,10 @@ describe('failNow', () => {
       ],
     );
     assert.deepEqual(volume.state.name, 'failing');
-    assert.match('detail' in volume.state ? volume.state.detail : '', /lost; waiting was ended by fail-now/);
+    assert.match(
+      'detail' in volume.state ? volume.state.detail : '',
+      /lost; waiting was ended by fail-now/,
+    );
     assert.deepEqual(started(volume, readRequest(0, 512)), { done: true, error: 'EIO' });
   });
 

@@ -42,6 +42,8 @@ async function runVolumeResize(
     () => `volume ${name} has ${formatBytes(volume.sizeBytes)} at ${options.node}\n`,
   );
   if (volume.sessionCount > 0) {
-    context.warn(`volume ${name} is in use: block devices show the new size now, NBD clients when they connect again`);
+    context.warn(
+      `volume ${name} is in use: block devices show the new size now, NBD clients when they connect again`,
+    );
   }
 }
