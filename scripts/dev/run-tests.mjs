@@ -44,6 +44,7 @@ const FILE_TIMEOUT_SECONDS = {
   unit: 60,
   contract: 120,
   property: 180,
+  simulation: 300,
   integration: 240,
   faults: 480,
   interop: 300,

@@ -10,6 +10,7 @@ export const TEST_KINDS = [
   'unit',
   'contract',
   'property',
+  'simulation',
   'integration',
   'faults',
   'interop',
