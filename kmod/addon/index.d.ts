@@ -66,6 +66,7 @@ export interface NbdConnectRequest {
 export interface NbdReconfigureRequest {
   readonly index: number;
   readonly backendIdentifier: string;
+  /** Waits for requests in flight: see below. */
   readonly sizeBytes?: number;
   /** Replace dead sockets, each the next dead one; the kernel ignores them silently while none is dead. */
   readonly socketFds?: readonly number[];
@@ -82,8 +83,12 @@ export interface NbdDeviceStatus {
  * The calls of the NBD netlink interface. Each runs on a thread of its own, neither the caller's nor one of
  * libuv's pool: the kernel may wait for this very process to serve the device while it handles them (a socket
  * that is full, a queue that is being emptied). It handles one at a time, of all programs, and nothing ends
- * one but what it waits for: close the sockets of a device that does not answer before asking for its end,
- * and replace dead ones before asking for a new size.
+ * one but what it waits for: close the sockets of a device that does not answer before asking for its end.
+ *
+ * A new size waits for the answers to all requests in flight (seen with Linux 6.12). Should this process end or
+ * lose the device's only socket meanwhile, they are never answered: no device can be reconfigured or
+ * disconnected any more, what is left of the process cannot be killed, and the machine has to be restarted.
+ * So ask for it only when answers are a matter of milliseconds.
  *
  * Wrong arguments are thrown at once. Rejections are Errors with `code`, `errno` and `syscall`
  * ("NBD_CMD_CONNECT"), their message ends with the kernel's own words where it gave some (extended

@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 import { createAdminClient } from '#daemon/cli/admin-client.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
-import { RunningProgram } from './program.js';
+import { PATIENCE, RunningProgram } from './program.js';
 import { attachRequest } from './attach-request.js';
 
 const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
@@ -15,8 +15,8 @@ const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.
 /** A silent node is noticed soon, so that tests need not wait for it. */
 const DAEMON_SETTINGS = {
   BLKFERRY_PROBE_INTERVAL: '200ms',
-  BLKFERRY_PROBE_TIMEOUT: '1s',
-  BLKFERRY_CONNECT_TIMEOUT: '2s',
+  BLKFERRY_PROBE_TIMEOUT: `${PATIENCE}s`,
+  BLKFERRY_CONNECT_TIMEOUT: `${2 * PATIENCE}s`,
 };
 
 export class ServicePair {

@@ -235,13 +235,10 @@ describe('scripts/lab that ends badly', { skip }, () => {
 
   for (const signal of ['SIGTERM', 'SIGKILL'] as const) {
     it(`takes the machine with it when it gets ${signal}`, async () => {
-      const { program } = await RunningProgram.start(LAB, [
-        'vm',
-        '--timeout',
-        '60',
-        'sleep',
-        '1000',
-      ]);
+      // What a killed lab cannot remove is in the test's folder.
+      const words = ['vm', '--timeout', '60', 'sleep', '1000'];
+      const environment = { TMPDIR: folder };
+      const { program } = await RunningProgram.start(LAB, words, { environment });
       const machine = await until('QEMU', () => descendantsOf(program.pid).find(isMachine));
       program.signal(signal);
       await program.ended();

@@ -58,16 +58,15 @@ export class DeviceNodes {
   }
 
   /**
-   * How long a request may go unanswered before the kernel looks whether its socket was replaced.
-   * @returns whether this kernel has such a setting
+   * How long a request may go unanswered before the kernel looks whether its socket was replaced. Not written
+   * if it is so already, and never by this thread: the kernel empties the queue for it, and this thread
+   * answers what is in the queue.
    */
-  setRequestTimer(index: number, timeoutMs: number): boolean {
-    try {
-      fs.writeFileSync(this.#attributePath(index, 'queue/io_timeout'), `${timeoutMs}\n`);
-      return true;
-    } catch {
-      return false;
-    }
+  setRequestTimer(index: number, timeoutMs: number): void {
+    if (this.#attribute(index, 'queue/io_timeout') === String(timeoutMs)) return;
+    const file = this.#attributePath(index, 'queue/io_timeout');
+    // A kernel without the setting keeps its own, 30 s.
+    fs.promises.writeFile(file, `${timeoutMs}\n`).catch(() => undefined);
   }
 
   /**

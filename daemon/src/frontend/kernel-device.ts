@@ -56,6 +56,7 @@ export class KernelDevice {
   #numbers: DeviceNumbers = { major: 0, minor: 0 };
   #sizeBytes: number;
   #state: 'serving' | 'stopped' | 'gone' = 'serving';
+  #resizing: Promise<void> | undefined;
 
   private constructor(readonly options: KernelDeviceOptions) {
     const { kernel, nodes, clock, volume, connections, identifier, events } = options;
@@ -164,9 +165,22 @@ export class KernelDevice {
     return this.#state === 'gone';
   }
 
-  /** Tells the kernel the volume's size, if it has changed. Resolves when the device shows it. */
+  /**
+   * Tells the kernel the volume's size, if it has changed. Resolves when the device shows it. The kernel waits
+   * for every request in flight meanwhile, and nothing but answers ends that wait: not for a volume that does
+   * not answer.
+   */
   async resize(sizeBytes: number): Promise<void> {
     if (sizeBytes === this.#sizeBytes || this.#state !== 'serving') return;
+    this.#resizing = this.#tellSize(sizeBytes);
+    try {
+      await this.#resizing;
+    } finally {
+      this.#resizing = undefined;
+    }
+  }
+
+  async #tellSize(sizeBytes: number): Promise<void> {
     const { kernel, nodes, identifier } = this.options;
     await kernel.nbdReconfigure({ index: this.#index, backendIdentifier: identifier, sizeBytes });
     this.#sizeBytes = sizeBytes;
@@ -204,6 +218,8 @@ export class KernelDevice {
    */
   async stopServing(abandoned: Promise<void>): Promise<void> {
     if (this.#state === 'serving') this.#state = 'stopped';
+    // Without answers the kernel would never come out of it.
+    await Promise.race([this.#resizing?.catch(() => undefined), abandoned]);
     await Promise.race([this.#sockets.stop(), abandoned]);
     this.#sockets.drop();
   }

@@ -107,7 +107,7 @@ describe('connecting a device', () => {
       deadConnectionTimeoutSeconds: 62,
       backendIdentifier: IDENTIFIER,
     });
-    assert.equal(kernel.requestTimer(0), '2000');
+    await until(() => kernel.requestTimer(0) === '2000');
   });
 
   it('of a volume that cannot be written makes it read-only, without discard', async () => {

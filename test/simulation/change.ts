@@ -1,0 +1,62 @@
+/** A request that changes blocks, as the model follows it. */
+export type ChangeState =
+  /** Submitted, not answered. */
+  | 'in-flight'
+  /** Answered with success, not covered by a flush. */
+  | 'answered'
+  /** On stable storage: whatever happens, nothing older comes back. */
+  | 'durable'
+  /** Failed, or never answered, or lost as the contract allows: it may have taken effect or not. */
+  | 'uncertain';
+
+export class Change {
+  state: ChangeState = 'in-flight';
+  answered = Infinity;
+  uncertainSince = Infinity;
+  /**
+   * The node may have lost it, or its writer's sending again may have gone back to before it: only the replay
+   * log is sure to have it, and only as long as its writer keeps the lease.
+   */
+  isOnlyLogged = false;
+  /** A read that was submitted later did not see it at this block. */
+  missedAtBlock: number | undefined;
+
+  constructor(
+    /** Its number; also the content of its blocks, unless it writes zeroes. */
+    readonly id: number,
+    readonly kind: string,
+    /** The attachment that it was submitted to. */
+    readonly writer: string,
+    /** When, in the model's order of events. */
+    readonly submitted: number,
+    readonly first: number,
+    readonly count: number,
+    readonly fua: boolean,
+  ) {}
+
+  get name(): string {
+    return `${this.kind} ${this.id}`;
+  }
+
+  get content(): number {
+    return this.kind === 'write' ? this.id : 0;
+  }
+
+  becomeUncertain(since: number): void {
+    this.state = 'uncertain';
+    this.uncertainSince = since;
+  }
+
+  /** For one of its blocks only. */
+  uncertainCopy(since: number): Change {
+    const { id, kind, writer, submitted, first, count, fua } = this;
+    const copy = new Change(id, kind, writer, submitted, first, count, fua);
+    copy.becomeUncertain(since);
+    return copy;
+  }
+
+  /** Its effect is there: nothing older may be read. */
+  get isSure(): boolean {
+    return this.state === 'answered' || this.state === 'durable';
+  }
+}
