@@ -32,6 +32,7 @@ describe('fio with verification', () => {
         ...[
           '--name=faults',
           '--ioengine=nbd',
+          `--aux-path=${folder}`,
           `--uri=nbd+unix:///v1?socket=${stack.daemon.nbdSocket}`,
         ],
         ...['--rw=randwrite', '--bsrange=4k-128k', '--iodepth=16', `--size=${VOLUME_BYTES}`],

@@ -110,7 +110,13 @@ function fioWords(device: string, seconds: number): string[] {
       '--time_based',
       `--runtime=${seconds}`,
     ],
-    ...['--verify=crc32c', '--verify_fatal=1', '--verify_backlog=64', '--output-format=json'],
+    ...[
+      '--verify=crc32c',
+      '--verify_fatal=1',
+      '--verify_state_save=0',
+      '--verify_backlog=64',
+      '--output-format=json',
+    ],
   ];
 }
 
