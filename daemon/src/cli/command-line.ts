@@ -8,6 +8,7 @@ import { Command, CommanderError } from 'commander';
 import { VERSION } from '../runtime/version.js';
 import { CommandContext } from './command-context.js';
 import { toCommandError } from './command-failure.js';
+import { accessCheckCommand } from './commands/access-check.js';
 import { attachCommand } from './commands/attach.js';
 import { completeNamesCommand } from './commands/complete-names.js';
 import { completionCommand } from './commands/completion.js';
@@ -94,6 +95,9 @@ export function buildProgram(context: CommandContext): Command {
   ]) {
     program.addCommand(command(context));
   }
+  const access = new Command('access').description('files that say who may do what');
+  access.addCommand(accessCheckCommand(context));
+  program.addCommand(access);
   program.addCommand(completeNamesCommand(context), { hidden: true });
   tame(program, context);
   return program;
