@@ -15,7 +15,7 @@
  * - When the node's cache is lost, states that are neither durable nor in a replay log that will be sent
  *   again become uncertain; a pin on such a state ends, and what was gone may be what is left on the disk.
  */
-import { Change } from './change.js';
+import type { Change } from './change.js';
 
 interface State {
   readonly change: Change;
@@ -95,33 +95,6 @@ export class BlockHistory {
     if (this.#pin !== undefined && this.#states[floor]?.change === this.#pin.change) return;
     this.#pin = undefined;
     for (const state of this.#states.slice(floor + 1)) state.goneSince = Infinity;
-  }
-
-  /**
-   * The lease moved while the old writer was sending its log again: the block is what the node has now,
-   * whatever had been answered. @returns whether that is an excuse for an older state
-   */
-  left(content: number, since: number): boolean {
-    if (this.#lastPossible(content, this.#floor(Infinity), Infinity) !== undefined) return false;
-    const older = new Change(
-      content,
-      content === 0 ? 'zeroes' : 'write',
-      '',
-      0,
-      this.block,
-      1,
-      false,
-    );
-    older.becomeUncertain(since);
-    const states = this.#states.filter(
-      ({ change }) => change.isSure || change.state === 'uncertain',
-    );
-    this.#states = [
-      { change: older, content, goneSince: Infinity },
-      ...states.map((state) => ({ ...state, change: state.change.uncertainCopy(since) })),
-    ];
-    this.#pin = undefined;
-    return true;
   }
 
   /** Forgets what lies before the last durable state: nothing can bring it back. */

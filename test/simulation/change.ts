@@ -14,8 +14,8 @@ export class Change {
   answered = Infinity;
   uncertainSince = Infinity;
   /**
-   * The node may have lost it, or its writer's sending again may have gone back to before it: only the replay
-   * log is sure to have it, and only as long as its writer keeps the lease.
+   * The node may have lost it: only the replay log is sure to have it, and only as long as its writer keeps
+   * the lease.
    */
   isOnlyLogged = false;
   /** A read that was submitted later did not see it at this block. */
@@ -45,14 +45,6 @@ export class Change {
   becomeUncertain(since: number): void {
     this.state = 'uncertain';
     this.uncertainSince = since;
-  }
-
-  /** For one of its blocks only. */
-  uncertainCopy(since: number): Change {
-    const { id, kind, writer, submitted, first, count, fua } = this;
-    const copy = new Change(id, kind, writer, submitted, first, count, fua);
-    copy.becomeUncertain(since);
-    return copy;
   }
 
   /** Its effect is there: nothing older may be read. */

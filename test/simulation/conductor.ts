@@ -31,14 +31,6 @@ export class Conductor {
   readonly #mayTakeOver = new Set<string>();
 
   constructor(readonly options: ConductorOptions) {
-    const { model, machine } = options;
-    model.onTakenOver = () => {
-      // Alive or not: the log of whoever had the lease before is void now.
-      const isOpen = this.hosts.some(
-        (host) => host.hasUnsettledResend && host.attachmentId !== model.holder,
-      );
-      if (isOpen) model.resendInterrupted((block) => machine.disk.read(block));
-    };
     this.#current = this.attach(false);
   }
 

@@ -10,7 +10,7 @@ import { Volume } from '#daemon/volume/volume.js';
 import type { VolumeState } from '#daemon/volume/volume-state.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
 import { Path } from './network.js';
-import { DaemonWatch } from './daemon-watch.js';
+import { watchLeases } from './daemon-watch.js';
 import type { HistoryModel } from './history-model.js';
 import type { HistorySettings } from './history-settings.js';
 import type { PlantedBug } from './planted-bug.js';
@@ -42,14 +42,7 @@ export class DaemonHost {
   #process: SimulatedProcess;
   #volume: Volume | undefined;
   #log: SurvivingLog | undefined;
-  #replayLog: ReplayLog | undefined;
   #lives = 0;
-  readonly #watch = new DaemonWatch(
-    () => this.#replayLog,
-    (generation) => {
-      this.options.model.leaseTold(this.attachmentId, generation);
-    },
-  );
   /** The replay log is removed: the attachment is over. */
   #isDetached = false;
 
@@ -83,11 +76,6 @@ export class DaemonHost {
     return this.volume?.state.name ?? 'dead';
   }
 
-  /** It has sent its log again, in this life or the last one, and no flush has come after it. */
-  get hasUnsettledResend(): boolean {
-    return this.#watch.isUnsettled;
-  }
-
   start(): void {
     if (this.isAlive || this.#isDetached) return;
     const { world, settings, random, bug } = this.options;
@@ -95,9 +83,12 @@ export class DaemonHost {
     const process = new SimulatedProcess(world, `daemon ${this.attachmentId}.${this.#lives}`);
     this.#process = process;
     const { replayLog, expectedGeneration } = this.#openLog();
+    const client = watchLeases(this.#newClient(process), (generation) => {
+      this.options.model.leaseTold(this.attachmentId, generation);
+    });
     const volume = new Volume({
       link: {
-        client: bug.wrapClient(this.#watch.watch(this.#newClient(process))),
+        client: bug.wrapClient(client),
         volumeName: VOLUME_NAME,
         volumeId: VOLUME_ID,
         attachmentId: this.attachmentId,
@@ -180,7 +171,6 @@ export class DaemonHost {
     this.#log = log;
     const limits = { bytesMax: settings.replayBytesMax, entriesMax: settings.replayEntriesMax };
     const replayLog = new ReplayLog(bug.wrapStore(log), limits, records);
-    this.#replayLog = replayLog;
     if (replayLog.count > 0) world.count('replay log: found after a death');
     return {
       replayLog,

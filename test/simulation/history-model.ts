@@ -8,11 +8,9 @@
  * 2. A change that was answered stays, whatever dies, as long as its writer keeps the lease. Once somebody
  *    else has taken the volume over, the replay log of the writer before is void: what of it was answered and
  *    not flushed is **exposed**, and may go with the node's cache (a power cut, a failed sync). It may have
- *    gone already if the node had lost it before the lease moved, or if the writer had begun a new session
- *    since: the lease may have moved while it was sending its log again, from older states to newer ones.
- *    Taking over in the middle of such a resend leaves each block at whatever state the resend had come to,
- *    even before one that was durable: `resendInterrupted` excuses exactly these blocks and counts them.
- *    An uncertain state, too, may be seen and then be covered again by an older answered one of the log.
+ *    gone already if the node had lost it before the lease moved. What is durable stays, also if the lease moves
+ *    while the writer is sending its log again. An uncertain state may be seen and then be covered again by an
+ *    older answered one of the log.
  * 3. A read sees every change that was answered, and every change that succeeds and was submitted, before the
  *    read was submitted.
  * 4. Changes keep their order of submission for ever: a block never goes back to before one that is sure.
@@ -38,8 +36,6 @@ export interface Asked {
 }
 
 export class HistoryModel {
-  /** Nothing of the writer before can reach the disk any more. */
-  onTakenOver: () => void = () => undefined;
   /** A disk fault was injected: errors need no further reason. */
   diskIsSuspect = false;
   readonly #blocks: BlockHistory[];
@@ -153,17 +149,14 @@ export class HistoryModel {
   /** The holder has heard of its lease. */
   leaseTold(holder: string, generation: number): void {
     if (generation <= this.#toldGeneration) return;
-    if (this.#toldHolder !== undefined && this.#toldHolder !== holder) this.onTakenOver();
     this.#toldHolder = holder;
     this.#toldGeneration = generation;
   }
 
-  /** A session of the writer begins: it may send its log again, older states before newer ones. */
+  /** A session of the writer begins: it may send its log again, also over what was seen and never answered. */
   sessionOpened(writer: string): void {
     const now = this.#next();
     if (writer === this.#holder) this.#blindUntil = Math.min(this.#blindUntil, now);
-    for (const change of this.#unflushed) if (change.writer === writer) change.isOnlyLogged = true;
-    for (const change of this.#inFlight) change.isOnlyLogged = true;
     for (const history of this.#blocks) history.cacheLost();
   }
 
@@ -174,20 +167,6 @@ export class HistoryModel {
   engineRestarted(): void {
     this.cacheLost('the engine restarted');
     this.#blindUntil = Infinity;
-  }
-
-  /**
-   * The lease has moved while the writer before was sending its log again, and whoever has it now begins.
-   * @param onDisk what the node reads
-   */
-  resendInterrupted(onDisk: (block: number) => Buffer): void {
-    const since = this.#next();
-    for (const history of this.#blocks) {
-      const content = readContent(onDisk(history.block), history.block);
-      if (!history.left(content, since)) continue;
-      this.world.count('blocks left older by a takeover during a resend');
-      this.world.note(`model: block ${history.block} was left older by an interrupted resend`);
-    }
   }
 
   /** What was in the node's cache only may be lost. */

@@ -2,19 +2,25 @@
  * The bugs that the simulator must find: each is a plausible mistake in the daemon, the node or a backend,
  * with the faults under which it shows. planted-bugs.test.ts holds the simulator to them.
  */
-import { BLOCK_FLAG, DONE, type BlockRequest } from '#daemon/block/block-request.js';
-import type { BlockCompletion } from '#daemon/block/block-device.js';
-import type { BackendVolume } from '#daemon/storage-node/backend/backend.js';
+import { BLOCK_FLAG, DONE } from '#daemon/block/block-request.js';
 import { FlushOrder } from '#daemon/storage-node/flush-order.js';
 import { LeaseTable } from '#daemon/storage-node/lease-table.js';
 import { SessionTable } from '#daemon/storage-node/session-table.js';
 import { WriteVerifiers } from '#daemon/storage-node/write-verifiers.js';
+import { CoveredRanges } from '#daemon/volume/covered-ranges.js';
 import { JobPipeline } from '#daemon/volume/job-pipeline.js';
-import { ResendProgress } from '#daemon/volume/resend-progress.js';
+import { Resend } from '#daemon/volume/resend.js';
 import { ReplayLog } from '#daemon/volume/replay-log.js';
-import type { SessionEvents, StorageClient } from '#daemon/transport/storage-client.js';
-import type { ReplayStore } from '#daemon/volume/replay-store.js';
-import { clientWith } from './daemon-watch.js';
+import {
+  both,
+  changingPlaces,
+  deafToVerifiers,
+  forgetfulDevice,
+  misplacing,
+  onDevice,
+  replacing,
+  withoutGeneration,
+} from './bug-planting.js';
 import type { PlanOptions } from './history-plan.js';
 import { NO_BUG, type PlantedBug } from './planted-bug.js';
 import { SimulatedCatalog } from './simulated-catalog.js';
@@ -38,6 +44,12 @@ const RETURNS: PlanOptions = {
   requestCount: 120,
 };
 const MANY: PlanOptions = { requestCount: 120 };
+/** One at a time over a slow network: sending again takes long enough for the lease to move meanwhile. */
+const DURING_RESENDS: PlanOptions = {
+  faults: ['cut power of node', 'take over', 'kill node'],
+  settings: { nodeRequestsMax: 1, latency: { minMs: 1, maxMs: 40 }, replayEntriesMax: 1000 },
+  ...MANY,
+};
 
 export const BUGS_TO_FIND: readonly BugToFind[] = [
   {
@@ -97,34 +109,55 @@ export const BUGS_TO_FIND: readonly BugToFind[] = [
     options: { faults: ['cut power of node'] },
   },
   {
-    name: 'the log is sent again out of order',
+    name: 'of two writes of a block in the log the older one is sent again',
     bug: replacing(
       ReplayLog,
-      'load',
+      'recordsFrom',
       (original) =>
-        function (this: ReplayLog, sequence) {
-          const kept = [...this.sequencesFrom(0)];
-          const other = kept[kept.indexOf(sequence) ^ 1] ?? sequence;
-          return original.call(this, other);
+        function* (this: ReplayLog, sequence) {
+          yield* [...original.call(this, sequence)].reverse();
         },
     ),
     options: { faults: NODE_DIES },
   },
   {
-    name: 'after an unanswered write the answered ones behind it are not sent again',
+    name: 'an older write is sent again before the durable newer one',
     bug: replacing(
-      ReplayLog,
-      'sequencesFrom',
-      (original) =>
-        function* (this: ReplayLog, sequence) {
-          if (sequence === 0) yield* original.call(this, sequence);
+      CoveredRanges,
+      'gapsIn',
+      () =>
+        function (this: CoveredRanges, range) {
+          return [range];
         },
     ),
-    options: { faults: ['cut connections', 'block way to daemon', 'block way to node'], ...MANY },
+    options: DURING_RESENDS,
+  },
+  {
+    name: 'a write of which a part is covered is not sent again at all',
+    bug: replacing(
+      CoveredRanges,
+      'gapsIn',
+      (original) =>
+        function (this: CoveredRanges, range) {
+          const gaps = original.call(this, range);
+          return gaps.length === 1 && gaps[0]?.endBytes === range.endBytes ? gaps : [];
+        },
+    ),
+    options: { faults: NODE_DIES },
   },
   {
     name: 'an interrupted replay is not begun again',
-    bug: replacing(ResendProgress, 'begin', () => () => undefined),
+    bug: replacing(Resend, 'interrupt', (original) => {
+      let isInside = false;
+      return function (this: Resend) {
+        original.call(this);
+        if (isInside) return;
+        // A session with nothing to send again: nothing is owed after it.
+        isInside = true;
+        this.begin(0, []);
+        isInside = false;
+      };
+    }),
     options: {
       faults: ['cut power of node', 'cut connections', 'kill daemon'],
       // One at a time over a slow network: a replay takes long enough to be interrupted.
@@ -238,147 +271,3 @@ export const BUGS_TO_FIND: readonly BugToFind[] = [
     bug: onDevice(misplacing()),
   },
 ];
-
-type Submit = (
-  device: BackendVolume,
-  request: BlockRequest,
-  complete: BlockCompletion<BlockRequest>,
-) => void;
-
-/** A bug of the backend: `submit` is replaced. */
-function onDevice(submit: Submit): PlantedBug {
-  const wrapDevice = (device: BackendVolume): BackendVolume => ({
-    get facts() {
-      return device.facts;
-    },
-    submit: (request, complete) => {
-      submit(device, request, complete as BlockCompletion<BlockRequest>);
-    },
-    resize: (sizeBytes) => device.resize(sizeBytes),
-    close: () => device.close(),
-  });
-  return { ...NO_BUG, wrapDevice };
-}
-
-/** A bug in a method of the product, for the time of a history. */
-function replacing<Class extends object, Name extends keyof Class>(
-  owner: { readonly prototype: Class },
-  name: Name,
-  replace: (original: Class[Name]) => Class[Name],
-): PlantedBug {
-  const install = (): (() => void) => {
-    const original = owner.prototype[name];
-    owner.prototype[name] = replace(original);
-    return () => {
-      owner.prototype[name] = original;
-    };
-  };
-  return { ...NO_BUG, install };
-}
-
-function both(one: PlantedBug, other: PlantedBug): PlantedBug {
-  const install = (): (() => void) => {
-    const ends = [one.install(), other.install()];
-    return () => {
-      for (const end of ends.reverse()) end();
-    };
-  };
-  return {
-    ...NO_BUG,
-    wrapClient: (client) => other.wrapClient(one.wrapClient(client)),
-    wrapDevice: (device) => other.wrapDevice(one.wrapDevice(device)),
-    install,
-  };
-}
-
-function withoutGeneration(store: ReplayStore): ReplayStore {
-  return {
-    append: (record, payload) => store.append(record, payload),
-    commit: () => {
-      store.commit();
-    },
-    read: (position, lengthBytes) => store.read(position, lengthBytes),
-    forgetBelow: (sequence) => {
-      store.forgetBelow(sequence);
-    },
-    setGeneration: () => undefined,
-    close: (options) => {
-      store.close(options);
-    },
-  };
-}
-
-function deafToVerifiers(client: StorageClient): StorageClient {
-  const openSession: StorageClient['openSession'] = (open, events) => {
-    const deaf: SessionEvents = {
-      opened: (facts) => {
-        events.opened(facts);
-      },
-      completed: (sequence, result) => {
-        events.completed(sequence, result);
-      },
-      verifierSeen: () => undefined,
-      resized: () => undefined,
-      ended: (reason) => {
-        events.ended(reason);
-      },
-    };
-    return client.openSession(open, deaf);
-  };
-  return clientWith(client, { openSession });
-}
-
-/** As Linux does with a newly opened file: the error is told once. */
-function forgetfulDevice(): PlantedBug {
-  const hasFailed = new WeakSet<BackendVolume>();
-  return onDevice((device, request, complete) => {
-    if (request.kind === 'flush' && hasFailed.has(device)) {
-      complete(request, DONE);
-      return;
-    }
-    device.submit(request, (one, result) => {
-      if (result.error !== undefined) hasFailed.add(device);
-      complete(one, result);
-    });
-  });
-}
-
-/** Now and then a write is done behind the request that follows it in the same turn. */
-function changingPlaces(): Submit {
-  let count = 0;
-  let held: (() => void) | undefined;
-  const release = (): void => {
-    const go = held;
-    held = undefined;
-    go?.();
-  };
-  return (device, request, complete) => {
-    count += 1;
-    if (request.kind === 'write' && count % 5 === 0 && held === undefined) {
-      held = () => {
-        device.submit(request, complete);
-      };
-      queueMicrotask(release);
-      return;
-    }
-    device.submit(request, complete);
-    release();
-  };
-}
-
-function misplacing(): Submit {
-  let count = 0;
-  return (device, request, complete) => {
-    const { blockBytes, sizeBytes } = device.facts;
-    const offsetBytes = request.offsetBytes + blockBytes;
-    if (request.kind === 'write') count += 1;
-    const isChosen = request.kind === 'write' && count % 10 === 0;
-    if (!isChosen || offsetBytes + request.lengthBytes > sizeBytes) {
-      device.submit(request, complete);
-      return;
-    }
-    device.submit({ ...request, offsetBytes }, (_moved, result) => {
-      complete(request, result);
-    });
-  };
-}

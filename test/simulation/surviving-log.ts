@@ -50,8 +50,8 @@ export class SurvivingLog implements ReplayStore {
     this.#forgetUncommitted();
   }
 
-  read(position: ReplayPosition, lengthBytes: number): Buffer {
-    return this.file.read(position, lengthBytes);
+  read(position: ReplayPosition, fromBytes: number, lengthBytes: number): Buffer {
+    return this.file.read(position, fromBytes, lengthBytes);
   }
 
   forgetBelow(sequence: number): void {

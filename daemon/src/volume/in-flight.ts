@@ -13,8 +13,8 @@ export type JobOrigin =
   | 'client'
   /** The volume's own flush, to empty the replay log. */
   | 'background-flush'
-  /** An answered write that is sent again; rebuilt from the replay log at every reconnect. */
-  | 'replay';
+  /** Part of a logged change that is sent again; made from the replay log at every reconnect. */
+  | 'resend';
 
 export class Job {
   readonly carriedBytes: number;

@@ -15,8 +15,9 @@ import type { BlockCompletion } from '../block/block-device.js';
 import type { StorageSession } from '../transport/storage-client.js';
 import { InFlightTable, Job, type InFlightLimits } from './in-flight.js';
 import type { ReplayLog } from './replay-log.js';
-import { durableBelow, sequencesToSend } from './resend-plan.js';
-import { ResendProgress } from './resend-progress.js';
+import { Resend } from './resend.js';
+import { durableBelow, isFlushPart, planResend, type ResendPart } from './resend-plan.js';
+import { partOfRequest } from './request-part.js';
 import { SendWindow } from './send-window.js';
 import { countAnswer, newCounters, type VolumeCounters } from './volume-counters.js';
 
@@ -45,7 +46,7 @@ export class JobPipeline {
   readonly #inFlight: InFlightTable;
   readonly #log: ReplayLog;
   readonly #window = new SendWindow();
-  readonly #resend = new ResendProgress();
+  readonly #resend = new Resend();
   #session: StorageSession | undefined;
   /** Of the node's run that took the writes in the log; undefined: of an unknown run, before the first session. */
   #writeVerifier: bigint | undefined;
@@ -92,50 +93,44 @@ export class JobPipeline {
     this.#send(job);
   }
 
-  /** A session has opened: first goes what has to be sent again. */
+  /**
+   * A session has opened: first goes what has to be sent again. Everything that waits gets a new number,
+   * behind that: an unanswered read may see what was answered meanwhile, an unanswered flush cover it.
+   */
   begin(session: StorageSession, terms: SessionTerms): void {
     const nodeLostWrites = this.#writeVerifier !== terms.writeVerifier;
     this.#writeVerifier = terms.writeVerifier;
     this.#session = session;
-    const logFrom = nodeLostWrites ? 0 : this.#resend.from;
-    const sequences = sequencesToSend(this.#inFlight.values(), this.#log, logFrom);
-    this.#resend.begin(sequences.filter((sequence) => this.#inFlight.get(sequence) === undefined));
+    const parts = this.#planResend(nodeLostWrites ? 0 : this.#resend.owedFrom);
+    this.#resend.begin(this.#nextSequence, parts);
+    const sequences = parts.map((_part, index) => this.#nextSequence + index);
+    this.#nextSequence += parts.length;
+    sequences.push(...this.#renumberOthers());
     this.#window.open(terms.requestsInFlightMax, terms.bytesInFlightMax, sequences);
     this.#pump();
     this.#flushIfWanted();
   }
 
-  /** The session is gone. Requests stay; replays are made anew from the log when the next one opens. */
+  /** The session is gone. Requests stay; what is sent again is planned anew when the next one opens. */
   suspend(): void {
     if (this.#session !== undefined) this.counters.reconnects += 1;
     this.#session = undefined;
     this.#window.shut();
-    for (const job of [...this.#inFlight.values()]) {
-      if (job.origin === 'replay') this.#inFlight.take(job.sequence);
-    }
+    this.#resend.interrupt();
   }
 
   /** The node answered. */
   completed(sequence: number, answer: BlockResult): void {
-    const job = this.#inFlight.take(sequence);
-    if (job === undefined) {
-      this.options.onUnasked(sequence);
-      return;
-    }
-    const result = checkedAnswer(job, answer);
-    this.#window.release(job);
-    this.#resend.settled(sequence);
-    if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
-    if (result.error === undefined) {
-      if (job.request.kind === 'flush') {
-        this.#log.dropBelow(durableBelow(sequence, this.#inFlight.values()));
+    if (sequence < this.#resend.endSequence) this.#completedPart(sequence, answer);
+    else {
+      const job = this.#inFlight.take(sequence);
+      if (job === undefined) {
+        this.options.onUnasked(sequence);
+        return;
       }
-    } else if (job.origin !== 'client') {
-      this.options.onLoss(`${lossDetail(job)}: ${result.error.reason}`);
-    } else if (changesContent(job.request.kind)) {
-      this.#log.remove(sequence);
+      this.#window.release(job);
+      this.#settle(job, checkedAnswer(job, answer));
     }
-    if (job.origin === 'client') this.#answer(job, result);
     this.#pump();
     this.#flushIfWanted();
     this.options.onProgress();
@@ -159,6 +154,41 @@ export class JobPipeline {
       job.complete(job.request, result);
     }
     this.options.onProgress();
+  }
+
+  #completedPart(sequence: number, answer: BlockResult): void {
+    const settled = this.#resend.completed(sequence, answer);
+    if (settled === undefined) {
+      this.options.onUnasked(sequence);
+      return;
+    }
+    const { part, job, result } = settled;
+    this.#window.release(job);
+    if (part.isReplay) {
+      if (answer.error !== undefined)
+        this.options.onLoss(`${replayDetail(job)}: ${answer.error.reason}`);
+      return;
+    }
+    if (result === undefined) return;
+    const owner = this.#inFlight.take(part.sequence);
+    if (owner !== undefined) this.#settle(owner, result);
+  }
+
+  #settle(job: Job, result: BlockResult): void {
+    if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
+    if (result.error === undefined) {
+      if (job.request.kind === 'flush') {
+        const below = durableBelow(job.sequence, this.#inFlight.values());
+        this.#log.dropBelow(Math.min(below, this.#resend.owedFrom));
+      }
+    } else if (job.origin !== 'client') {
+      this.options.onLoss(
+        `the node could not make answered writes durable: ${result.error.reason}`,
+      );
+    } else if (changesContent(job.request.kind)) {
+      this.#log.remove(job.sequence);
+    }
+    if (job.origin === 'client') this.#answer(job, result);
   }
 
   #answer(job: Job, result: BlockResult): void {
@@ -205,9 +235,11 @@ export class JobPipeline {
     while (this.#session !== undefined) {
       const sequence = this.#window.next();
       if (sequence === undefined) return;
-      const job = this.#inFlight.get(sequence) ?? this.#replayJob(sequence);
+      const isPart = sequence < this.#resend.endSequence;
+      const job = isPart
+        ? this.#resend.jobAt(sequence, (part) => this.#partJob(sequence, part))
+        : this.#inFlight.get(sequence);
       if (job === undefined) {
-        this.#resend.settled(sequence);
         this.#window.skip();
       } else {
         if (!this.#window.admitsNext(job)) return;
@@ -216,13 +248,42 @@ export class JobPipeline {
     }
   }
 
-  #replayJob(sequence: number): Job | undefined {
-    const request = this.#log.load(sequence);
-    if (request === undefined) return undefined;
-    const job = new Job(sequence, request, () => undefined, 'replay');
-    this.#inFlight.add(job);
-    this.counters.requestsReplayed += 1;
-    return job;
+  #planResend(replayFrom: number): ResendPart[] {
+    let from = replayFrom;
+    for (const { sequence, request } of this.#inFlight.values()) {
+      if (changesContent(request.kind)) from = Math.min(from, sequence);
+    }
+    const isUnanswered = (sequence: number): boolean => this.#inFlight.get(sequence) !== undefined;
+    return planResend([...this.#log.recordsFrom(from)], isUnanswered, replayFrom);
+  }
+
+  /** @returns the new sequences of what is in flight and changes nothing */
+  #renumberOthers(): number[] {
+    const others = [...this.#inFlight.values()].filter(
+      ({ request }) => !changesContent(request.kind),
+    );
+    others.sort((left, right) => left.sequence - right.sequence);
+    return others.map(({ sequence, request, complete, origin }) => {
+      const job = new Job(this.#nextSequence++, request, complete, origin);
+      if (this.#inFlight.take(sequence) === this.#backgroundFlush) this.#backgroundFlush = job;
+      this.#inFlight.add(job);
+      return job.sequence;
+    });
+  }
+
+  #partJob(sequence: number, part: ResendPart): Job {
+    if (part.isReplay) this.counters.requestsReplayed += 1;
+    return new Job(sequence, this.#partRequest(part), () => undefined, 'resend');
+  }
+
+  #partRequest(part: ResendPart): BlockRequest {
+    const { sequence, offsetBytes, lengthBytes } = part;
+    if (isFlushPart(part)) return flushRequest();
+    // What is not answered may not have been written to the log's file yet.
+    const unanswered = this.#inFlight.get(sequence);
+    return unanswered === undefined
+      ? this.#log.load(sequence, offsetBytes, lengthBytes)
+      : partOfRequest(unanswered.request, offsetBytes, lengthBytes);
   }
 }
 
@@ -234,8 +295,6 @@ function checkedAnswer({ request }: Job, answer: BlockResult): BlockResult {
   return failed(new BlockError('EIO', sentence));
 }
 
-function lossDetail({ origin, request }: Job): string {
-  return origin === 'replay'
-    ? `an answered ${request.kind} at byte ${request.offsetBytes} could not be sent again after the node lost it`
-    : 'the node could not make answered writes durable';
+function replayDetail({ request }: Job): string {
+  return `an answered ${request.kind} at byte ${request.offsetBytes} could not be sent again after the node lost it`;
 }

@@ -116,12 +116,18 @@ export class ReplayFile implements ReplayStore {
     if (this.#writtenBytes >= SEGMENT_BYTES) this.#rotate();
   }
 
-  read(position: ReplayPosition, lengthBytes: number): Buffer {
+  read(position: ReplayPosition, fromBytes: number, lengthBytes: number): Buffer {
     const segment = this.#segments.find((one) => one.number === position.segment);
     if (segment === undefined)
       throw new Error(`${this.folder}: segment ${position.segment} is gone`);
     const payload = Buffer.allocUnsafeSlow(lengthBytes);
-    const readBytes = fs.readSync(segment.fd, payload, 0, lengthBytes, position.offsetBytes);
+    const readBytes = fs.readSync(
+      segment.fd,
+      payload,
+      0,
+      lengthBytes,
+      position.offsetBytes + fromBytes,
+    );
     if (readBytes !== lengthBytes)
       throw new Error(`${this.folder}: segment ${position.segment} ends too early`);
     return payload;

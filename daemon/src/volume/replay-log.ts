@@ -2,12 +2,13 @@
  * The writes that no successful flush has covered yet, in order, so that they can be sent again after
  * a node that may have lost them. What is kept where is the store's business (replay-store.ts).
  *
- * The log is always an unbroken suffix of the volume's history, which makes sending it again
- * harmless: every later change of the same blocks follows in the same log.
+ * The log is always an unbroken suffix of the volume's history: every later change of the same blocks is in
+ * the same log. So it can be sent again without bringing anything older back (resend-plan.ts).
  *
  * A write with FUA stays in the log too until a flush: without it, sending an older write of the same
  * block again would bring the older data back.
  */
+import assert from 'node:assert/strict';
 import {
   BLOCK_OPERATION,
   NO_PAYLOAD,
@@ -121,26 +122,26 @@ export class ReplayLog {
     this.store.forgetBelow(this.#entries.size === 0 ? Infinity : sequence);
   }
 
-  /** The kept sequences from one on, rising. */
-  *sequencesFrom(sequence: number): Generator<number> {
-    for (const kept of this.#entries.keys()) {
-      if (kept >= sequence) yield kept;
+  /** What is kept from a sequence on, rising. */
+  *recordsFrom(sequence: number): Generator<ReplayRecord> {
+    for (const { record } of this.#entries.values()) {
+      if (record.sequence >= sequence) yield record;
     }
   }
 
-  /** Reads a kept request back; undefined if it is not kept (any more). */
-  load(sequence: number): BlockRequest | undefined {
+  /** Reads part of a committed request back. The caller has the range from `recordsFrom`, and nothing was dropped since. */
+  load(sequence: number, offsetBytes: number, lengthBytes: number): BlockRequest {
     const entry = this.#entries.get(sequence);
-    return entry === undefined ? undefined : this.#toRequest(entry.record, entry.position);
-  }
-
-  #toRequest(record: ReplayRecord, position: ReplayPosition): BlockRequest {
+    assert(entry !== undefined, `change ${sequence} is in the replay log`);
+    const { record, position } = entry;
+    const fromBytes = offsetBytes - record.offsetBytes;
+    assert(fromBytes >= 0 && fromBytes + lengthBytes <= record.lengthBytes, 'a part of the change');
     const kind = KIND_OF_OPERATION.get(record.operation);
     if (kind === undefined)
       throw new Error(`replay log holds unknown operation ${record.operation}`);
-    const { flags, offsetBytes, lengthBytes } = record;
-    const payload = kind === 'write' ? [this.store.read(position, lengthBytes)] : NO_PAYLOAD;
-    return { kind, offsetBytes, lengthBytes, flags, payload };
+    const payload =
+      kind === 'write' ? [this.store.read(position, fromBytes, lengthBytes)] : NO_PAYLOAD;
+    return { kind, offsetBytes, lengthBytes, flags: record.flags, payload };
   }
 
   #insert(entry: Entry): void {

@@ -31,8 +31,8 @@ export interface ReplayStore {
   append(record: ReplayRecord, payload: readonly Buffer[]): ReplayPosition;
   /** Writes out what was appended. @throws BlockError when the store has no space. */
   commit(): void;
-  /** A payload that was committed. */
-  read(position: ReplayPosition, lengthBytes: number): Buffer;
+  /** Part of a payload that was committed: `lengthBytes` of it, `fromBytes` behind its beginning. */
+  read(position: ReplayPosition, fromBytes: number, lengthBytes: number): Buffer;
   /** Every record with a lower sequence may be forgotten; all of them if Infinity. */
   forgetBelow(sequence: number): void;
   /** Marks everything kept as belonging to this generation, from now on. */
@@ -54,11 +54,11 @@ export class MemoryReplayStore implements ReplayStore {
     // Nothing is kept back.
   }
 
-  read(position: ReplayPosition, lengthBytes: number): Buffer {
-    const payload = this.#payloads.get(position.offsetBytes);
-    if (payload?.length !== lengthBytes)
+  read(position: ReplayPosition, fromBytes: number, lengthBytes: number): Buffer {
+    const part = this.#payloads.get(position.offsetBytes)?.subarray(fromBytes);
+    if (part === undefined || part.length < lengthBytes)
       throw new Error(`no payload for sequence ${position.offsetBytes}`);
-    return payload;
+    return part.subarray(0, lengthBytes);
   }
 
   forgetBelow(sequence: number): void {

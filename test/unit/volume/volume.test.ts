@@ -21,6 +21,10 @@ import { NODE_BYTES, PretendNode } from '#test/support/pretend-node.js';
 
 import { block, openVolume, started } from './volume-bench.js';
 
+function offsets(node: PretendNode): number[] {
+  return node.received.map(({ request }) => request.offsetBytes);
+}
+
 describe('Volume with its node there', () => {
   it('reads back what it wrote', async () => {
     const { volume } = await openVolume();
@@ -112,18 +116,32 @@ describe('Volume with its node there', () => {
 });
 
 describe('Volume when its node crashes', () => {
-  //  W1 W2 | replay 1 2
+  //  W1 W2 | both again
   it('sends answered but unflushed writes again, in order', async () => {
     const { volume, node, clock } = await openVolume();
     await submitAsync(volume, writeRequest(0, block(1)));
-    await submitAsync(volume, writeRequest(0, block(2)));
+    await submitAsync(volume, writeRequest(512, block(2)));
     node.crash();
     await clock.advance(100);
     assert.equal(volume.state.name, 'active');
-    const sent = node.received.map(({ sequence }) => sequence);
-    assert.deepEqual(sent, [1, 2, 1, 2]);
-    assert.deepEqual(node.content.subarray(0, 512), block(2));
+    assert.deepEqual(offsets(node).slice(2), [0, 512]);
+    assert.deepEqual(node.content.subarray(0, 1024), Buffer.concat([block(1), block(2)]));
     assert.equal(volume.counters.requestsReplayed, 2);
+  });
+
+  //  W1 W2 | of 1 only what 2 does not cover, so that no moment of it is older than what was durable
+  it('sends each block again once, as it was answered last', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1, 2048)));
+    await submitAsync(volume, writeRequest(512, block(2), BLOCK_FLAG.FUA));
+    node.hold();
+    node.crash();
+    await clock.advance(100);
+    assert.deepEqual(offsets(node).slice(2), [0, 1024, 512]);
+    node.unhold();
+    await settle();
+    const expected = Buffer.concat([block(1), block(2), block(1, 1024)]);
+    assert.deepEqual(node.content.subarray(0, 2048), expected);
   });
 
   //  W1 F2 | nothing to replay
@@ -242,22 +260,59 @@ describe('Volume when its node crashes', () => {
     assert.equal(volume.unflushedBytes, 0);
   });
 
-  //  w1 W2 | reconnect, 1 answered | connection lost before 2 went again
-  it('does not leave an older write over a newer one when a reconnect is interrupted', async () => {
+  //  w1 W2 | all of 1 is covered: it is answered by a flush, and 2 stays
+  it('does not send an unanswered write over an answered newer one, and yet answers it', async () => {
     const { volume, node, clock } = await openVolume();
     node.hold();
-    const first = started(volume, writeRequest(0, block(1)));
+    const first = started(volume, writeRequest(0, block(1), BLOCK_FLAG.FUA));
     started(volume, writeRequest(0, block(2)));
     node.answerOnly(1);
-    node.requestsInFlightMax = 1;
     node.disconnect();
     await clock.advance(100);
-    node.answer(1);
-    assert.equal(first.done, true);
-    node.disconnect();
+    assert.deepEqual(
+      node.received.slice(2).map(({ request }) => request.kind),
+      ['flush'],
+    );
+    assert.equal(first.done, false);
     node.unhold();
-    await clock.advance(1000);
-    assert.deepEqual(node.content.subarray(0, 512), block(2));
+    await settle();
+    assert.deepEqual(first, { done: true });
+    assert.deepEqual(node.durableContent.subarray(0, 512), block(2));
+  });
+
+  //  w1 W2 | 1 goes in two parts, the second of which fails
+  it('fails an unanswered write when a part of it fails, and keeps it out of later replays', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.hold();
+    const first = started(volume, writeRequest(0, block(1, 1536)));
+    started(volume, writeRequest(512, block(2)));
+    node.answerOnly(1);
+    node.disconnect();
+    await clock.advance(100);
+    assert.deepEqual(offsets(node).slice(2), [0, 1024, 0]);
+    node.answer(1);
+    node.writeError = new BlockError('ENOSPC', 'disk full');
+    node.unhold();
+    await settle();
+    assert.deepEqual(first, { done: true, error: 'ENOSPC' });
+    assert.equal(volume.unflushedBytes, 512);
+  });
+
+  //  W1 r W2 | the read goes behind both: in its old place it would see neither
+  it('lets an unanswered read see what was answered before it, although that goes out once only', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1)));
+    node.hold();
+    let seen: Buffer | undefined;
+    volume.submit(readRequest(0, 512), (_request, { payload }) => {
+      seen = payload;
+    });
+    started(volume, writeRequest(0, block(2)));
+    node.answerOnly(1);
+    node.crash();
+    node.unhold();
+    await clock.advance(100);
+    assert.deepEqual(seen, block(2));
   });
 
   it('paces a replay by what the node takes at a time', async () => {
@@ -273,8 +328,8 @@ describe('Volume when its node crashes', () => {
     for (let index = 0; index < 8; index += 1) node.answer(1);
     assert.equal(read.done, true);
     assert.deepEqual(
-      node.received.slice(6).map(({ sequence }) => sequence),
-      [1, 2, 3, 4, 5, 6, 7],
+      offsets(node).slice(6),
+      [0, 1, 2, 3, 4, 5, 5].map((index) => index * 512),
     );
   });
 });
