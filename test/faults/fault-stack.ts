@@ -51,6 +51,7 @@ export class FaultDaemon {
     readonly folder: string,
     readonly nodeAddress: string,
     readonly settings: Settings,
+    readonly ownGroup = false,
   ) {
     mkdirSync(path.join(folder, 'run'), { recursive: true });
     const address = `unix:${path.join(folder, 'admin.sock')}`;
@@ -69,7 +70,7 @@ export class FaultDaemon {
       ...['--admin-socket', inFolder('admin.sock'), '--nbd-socket', inFolder('nbd.sock')],
       ...['--state-directory', inFolder('state'), '--runtime-directory', inFolder('run')],
     ];
-    this.#program = await startProgram('blkferryd', args, this.settings);
+    this.#program = await startProgram('blkferryd', args, this.settings, this.ownGroup);
   }
 
   get adminSocket(): string {
@@ -183,11 +184,13 @@ async function startProgram(
   name: string,
   args: readonly string[],
   environment: Settings = {},
+  ownGroup = false,
 ): Promise<RunningProgram> {
   const script = path.join(PROGRAMS, `${name}.js`);
   const { program } = await RunningProgram.start(script, args, {
     readyLine: /ready: /,
     environment,
+    ownGroup,
   });
   return program;
 }

@@ -126,6 +126,8 @@ export async function runSuccessfully(
 export interface StartOptions extends RunOptions {
   /** The line on standard output that says the program is ready; undefined: it is ready at once. */
   readonly readyLine?: RegExp;
+  /** Not ended by Ctrl-C at a terminal: for those who stop it themselves then. */
+  readonly ownGroup?: boolean;
 }
 
 /** A program that runs until it is stopped. */
@@ -148,10 +150,11 @@ export class RunningProgram {
     args: readonly string[],
     options: StartOptions = {},
   ): Promise<{ program: RunningProgram; readyLine: string }> {
-    const { readyLine, timeoutMs = READY_TIMEOUT_MS, environment = {} } = options;
+    const { readyLine, timeoutMs = READY_TIMEOUT_MS, environment = {}, ownGroup = false } = options;
     const child = spawn(findProgram(name) ?? name, args, {
       env: { ...process.env, LC_ALL: 'C', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
+      detached: ownGroup,
     });
     killWithUs(child);
     const stderr = collect(child.stderr);

@@ -11,7 +11,7 @@ export function checkUnusedFiles(tree) {
   const programs = products.filter((path) => roomOf(path) === 'bin');
   const tests = paths.filter((path) => path.endsWith('.test.ts'));
   const usedByProduct = reachableFrom(tree, [...programs, ...PACKAGE_DOORS]);
-  const usedByTests = reachableFrom(tree, tests);
+  const usedByTests = withStarted(tree, paths, reachableFrom(tree, tests));
   const commands = tree.files
     .filter((file) => file.path.startsWith('scripts/') && file.text.startsWith('#!'))
     .map((file) => file.path);
@@ -22,13 +22,21 @@ export function checkUnusedFiles(tree) {
       .map((path) => unused(path, usedByTests.has(path) ? 'only tests use it' : 'nobody uses it')),
     ...paths
       .filter((path) => /^test\/.*\.ts$/.test(path) && !usedByTests.has(path))
-      .filter((path) => !isStartedBy(tree, usedByTests, path))
       .map((path) => unused(path, 'no test imports it')),
     ...paths
       .filter((path) => /^scripts\/.*\.mjs$/.test(path))
       .filter((path) => !usedByCommands.has(path) && !usedByTests.has(path))
       .map((path) => unused(path, 'no script imports it and it is not a command itself')),
   ];
+}
+
+/** Together with the programs of their own that tests start, and what those import. */
+function withStarted(tree, paths, usedByTests) {
+  const started = paths.filter(
+    (path) =>
+      /^test\/.*\.ts$/.test(path) && !usedByTests.has(path) && isStartedBy(tree, usedByTests, path),
+  );
+  return new Set([...usedByTests, ...reachableFrom(tree, started)]);
 }
 
 /** A program that a test starts as a process of its own is named there, not imported. */
