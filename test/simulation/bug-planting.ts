@@ -96,6 +96,18 @@ export function deafToVerifiers(client: StorageClient): StorageClient {
   return clientWith(client, { openSession });
 }
 
+/** Asks for a lease that was lost as for a new one, and with force. */
+export function takingBack(client: StorageClient): StorageClient {
+  let granted = false;
+  const acquireLease: StorageClient['acquireLease'] = async (request) => {
+    const again = granted ? { expectedGeneration: 0, takeOver: true } : {};
+    const lease = await client.acquireLease({ ...request, ...again });
+    granted = true;
+    return lease;
+  };
+  return clientWith(client, { acquireLease });
+}
+
 /** As Linux does with a newly opened file: the error is told once. */
 export function forgetfulDevice(): PlantedBug {
   const hasFailed = new WeakSet<BackendVolume>();

@@ -19,6 +19,7 @@ import {
   misplacing,
   onDevice,
   replacing,
+  takingBack,
   withoutGeneration,
 } from './bug-planting.js';
 import type { PlanOptions } from './history-plan.js';
@@ -222,6 +223,11 @@ export const BUGS_TO_FIND: readonly BugToFind[] = [
     name: 'the log does not learn its generation',
     bug: { ...NO_BUG, wrapStore: withoutGeneration },
     options: RETURNS,
+  },
+  {
+    name: 'a daemon that lost its lease takes the volume back',
+    bug: { ...NO_BUG, wrapClient: takingBack },
+    options: { faults: TAKEOVERS },
   },
   {
     name: 'the verifier of a flush reply is not looked at',

@@ -9,6 +9,7 @@
 import type { BlockError } from '#daemon/block/block-error.js';
 import { DONE, failed, type BlockRequest, type BlockResult } from '#daemon/block/block-request.js';
 import type {
+  AcquireLeaseRequestMessage,
   LeaseMessage,
   OpenFrame,
   OpenedFrame,
@@ -36,10 +37,13 @@ export class PretendNode implements StorageClient {
   readonly opens: Omit<OpenFrame, 'kind'>[] = [];
   generation = 0;
   expectedGenerations: number[] = [];
+  takeOvers: boolean[] = [];
   releases = 0;
   /** Answers every write-like request with this instead of doing it. */
   writeError: BlockError | undefined;
   flushError: BlockError | undefined;
+  /** The next calls for the lease are answered with this. */
+  leaseError: StorageError | undefined;
   /** The next calls and sessions fail with this. */
   away: StorageError | undefined;
   /** Reads come back this much too short: a node that lies. */
@@ -117,9 +121,11 @@ export class PretendNode implements StorageClient {
     return this.#reply(() => this.#volume());
   }
 
-  acquireLease(request: { expectedGeneration: number }): Promise<LeaseMessage> {
+  acquireLease(request: AcquireLeaseRequestMessage): Promise<LeaseMessage> {
     return this.#reply(() => {
       this.expectedGenerations.push(request.expectedGeneration);
+      this.takeOvers.push(request.takeOver);
+      if (this.leaseError !== undefined) throw this.leaseError;
       this.generation += 1;
       return { generation: this.generation, volume: this.#volume(), expiresAfterMs: 1000 };
     });
@@ -206,7 +212,9 @@ export class PretendNode implements StorageClient {
 
   #reply<Value>(make: () => Value): Promise<Value> {
     if (this.away !== undefined) return Promise.reject(this.away);
-    return Promise.resolve(make());
+    return new Promise((resolve) => {
+      resolve(make());
+    });
   }
 
   #volume(): VolumeMessage {

@@ -10,6 +10,14 @@ import { StorageError } from '../rpc/storage-error.js';
 import type { StorageClient, StorageSession } from '../transport/storage-client.js';
 import { retryWaitMs } from './retry-policy.js';
 
+/** Calls for the lease that a daemon which was killed just before may have left on their way. */
+const LATE_CALLS_OF_FORMER_RUN = 2;
+/**
+ * Most calls for the lease that are believed to be under way although nobody awaits them. Whoever is evicted
+ * more often than that has a double that uses its attachment id (a copied state directory), and gives way.
+ */
+const LATE_CALLS_MAX = 8;
+
 export interface LinkOptions {
   readonly client: StorageClient;
   readonly volumeName: string;
@@ -44,6 +52,10 @@ export interface LinkEvents {
 export class VolumeLink {
   #volumeId = '';
   #generation = 0;
+  /** A lease that was lost, perhaps to a call of our own that came late; undefined otherwise. */
+  #lost: { readonly generation: number; readonly reason: StorageError } | undefined;
+  /** Calls for the lease that may still reach the node. */
+  #lateCalls = LATE_CALLS_OF_FORMER_RUN;
   #session: StorageSession | undefined;
   #failedTries = 0;
   #cancelRetry: (() => void) | undefined;
@@ -145,15 +157,22 @@ export class VolumeLink {
 
   async #acquireLease(round: number): Promise<void> {
     const { client, attachmentId, description, expectedGeneration, takeOver } = this.options;
-    const lease = await client.acquireLease({
+    const lost = this.#lost;
+    const call = client.acquireLease({
       volumeId: this.#volumeId,
       attachmentId,
       description,
-      expectedGeneration,
-      takeOver,
+      // Granted only if nobody else has written since. And whoever took the volume over keeps it.
+      expectedGeneration: lost?.generation ?? expectedGeneration,
+      takeOver: takeOver && lost === undefined,
+    });
+    const lease = await call.catch((error: unknown) => {
+      if (isInDoubt(error)) this.#lateCalls = Math.min(this.#lateCalls + 1, LATE_CALLS_MAX);
+      throw error;
     });
     if (round !== this.#round) return;
     this.#generation = lease.generation;
+    this.#lost = undefined;
     this.events.leased(lease.generation);
   }
 
@@ -196,8 +215,17 @@ export class VolumeLink {
     if (this.#stopped) return;
     this.#round += 1;
     this.#session = undefined;
+    if (reason.kind === 'fenced' && this.#mayBeOwnCall()) {
+      // Without a wait: who is shut out for good should hear of it now.
+      this.#lateCalls -= 1;
+      this.#lost = { generation: this.#generation, reason };
+      this.#generation = 0;
+      this.events.down(reason);
+      void this.#try();
+      return;
+    }
     if (reason.kind === 'fenced') {
-      this.events.fenced(reason);
+      this.events.fenced(withLoss(reason, this.#lost?.reason));
       this.#settleFirstTry(reason);
       return;
     }
@@ -211,10 +239,29 @@ export class VolumeLink {
     this.#settleFirstTry(reason);
   }
 
+  /**
+   * AcquireLease is not idempotent: a call that was given up may arrive late, also one of a daemon that was
+   * killed, and evicts the session of the lease that was granted meanwhile.
+   */
+  #mayBeOwnCall(): boolean {
+    return this.#generation > 0 && this.#lateCalls > 0;
+  }
+
   #settleFirstTry(reason?: StorageError): void {
     const waiting = this.#firstTry;
     this.#firstTry = undefined;
     if (reason === undefined) waiting?.resolve();
     else waiting?.reject(reason);
   }
+}
+
+/** The call may have been carried out, or may yet be. */
+function isInDoubt(error: unknown): boolean {
+  return error instanceof StorageError && error.kind === 'unavailable';
+}
+
+/** Who took the volume, and what came of asking for it again. */
+function withLoss(reason: StorageError, loss: StorageError | undefined): StorageError {
+  if (loss === undefined) return reason;
+  return new StorageError('fenced', `${loss.message}; ${reason.message}`, { cause: reason });
 }

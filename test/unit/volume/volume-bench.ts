@@ -19,6 +19,7 @@ export async function openVolume(
   overrides: Partial<VolumeOptions> & {
     node?: PretendNode;
     readOnly?: boolean;
+    takeOver?: boolean;
     replayBytesMax?: number;
   } = {},
 ): Promise<Bench> {
@@ -33,7 +34,7 @@ export async function openVolume(
       attachmentId: 'a1',
       description: 'test',
       readOnly: overrides.readOnly ?? false,
-      takeOver: false,
+      takeOver: overrides.takeOver ?? false,
       expectedGeneration: 0,
       checksum: 'none',
       clock,

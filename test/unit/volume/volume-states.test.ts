@@ -8,6 +8,7 @@ import { submitAsync } from '#daemon/block/block-device.js';
 import { readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 
+import { settle } from '#test/support/fake-clock.js';
 import { HOLD_MS, block, openVolume, started } from './volume-bench.js';
 
 describe('Volume while its node is away', () => {
@@ -65,17 +66,44 @@ describe('Volume while its node is away', () => {
   });
 
   it('stops for good, with EIO and the reason, when another writer took over', async () => {
-    const { volume, node, clock, states } = await openVolume();
+    const { volume, node, clock, states } = await openVolume({ takeOver: true });
     node.hold();
     const write = started(volume, writeRequest(0, block(1)));
+    node.leaseError = new StorageError('fenced', 'volume v1 had another writer');
     node.disconnect(new StorageError('fenced', 'blkferryd on host b has taken the volume over'));
+    await settle();
     assert.deepEqual(write, { done: true, error: 'EIO' });
     await clock.advance(HOLD_MS);
     assert.equal(node.opens.length, 1, 'it does not try again');
     assert.deepEqual(states.at(-1), {
       name: 'fenced',
-      detail: 'blkferryd on host b has taken the volume over',
+      detail: 'blkferryd on host b has taken the volume over; volume v1 had another writer',
     });
+    assert.deepEqual(node.takeOvers, [true, false], 'it does not take back what it lost');
+  });
+
+  it('goes on when only its own late call had taken the lease from it', async () => {
+    const { volume, node } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1)));
+    node.hold();
+    const write = started(volume, writeRequest(512, block(2)));
+    node.disconnect(new StorageError('fenced', 'volume v1 was taken over by test (generation 2)'));
+    node.unhold();
+    await settle();
+    assert.deepEqual(write, { done: true });
+    assert.deepEqual(node.expectedGenerations, [0, 1], 'it asks whether anybody else wrote');
+    assert.equal(volume.generation, 2);
+  });
+
+  it('gives way when it is evicted again and again: somebody uses its attachment id', async () => {
+    const { volume, node } = await openVolume();
+    const evicted = new StorageError('fenced', 'volume v1 was taken over by test');
+    for (let times = 1; times <= 10 && volume.state.name !== 'fenced'; times += 1) {
+      node.disconnect(evicted);
+      await settle();
+    }
+    assert.equal(volume.state.name, 'fenced');
+    assert.equal(node.opens.length, 3);
   });
 });
 
