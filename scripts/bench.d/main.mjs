@@ -1,133 +1,28 @@
 #!/usr/bin/env node
 /**
- * The bench: starts every target, proves that each keeps data, then measures load after load. Within a
- * load the targets take turns, in another random order each round, so that what else the machine does
- * hits all of them; what counts are the ratios within a round.
- *
- * Started by scripts/bench. Nothing it starts or writes outlives it but the folder of results.
+ * The bench: its first word says what is measured. Started by scripts/bench. Nothing it starts or writes outlives
+ * it but the results.
  */
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
-import path from 'node:path';
 import { BenchFailure } from './bench-failure.mjs';
-import { chooseSizeBytes, describeFolder } from './data-folder.mjs';
-import { describeMachine } from './machine.mjs';
-import { measureCpu } from './program.mjs';
-import { readOptions } from './options.mjs';
-import { drawPlot } from './plot.mjs';
-import { Progress } from './progress.mjs';
-import { writeRandomFile } from './random-file.mjs';
-import { summarize } from './statistics.mjs';
-import { formatReport } from './table.mjs';
-import { startTarget } from './targets.mjs';
-import { verifyTarget } from './verification.mjs';
+import { wasStopped } from './command.mjs';
+import { compare } from './commands/compare.mjs';
+import { drawFlameGraph } from './commands/flames.mjs';
+import { measureHops } from './commands/hops.mjs';
 
-/** A shell's exit status after Ctrl-C. */
-const EXIT_INTERRUPTED = 130;
+const COMMANDS = {
+  hops: measureHops,
+  flames: drawFlameGraph,
+};
 
 async function main() {
-  const options = readOptions(process.argv.slice(2));
-  const folder = mkdtempSync(path.join(options.folder, 'blkferry-bench-'));
-  const progress = new Progress();
-  const targets = [];
-  const cleanUp = async () => {
-    progress.clear();
-    await Promise.all(targets.map((target) => target.stop()));
-    rmSync(folder, { recursive: true, force: true });
-  };
-  stopOnSignals(cleanUp);
-  try {
-    const sizeBytes = chooseSizeBytes(options.folder, options.sizeBytes, options.targets.length);
-    const source = path.join(folder, 'source');
-    progress.show(`writing ${sizeBytes / 2 ** 20} MiB of random data`);
-    await writeRandomFile(source, sizeBytes);
-    for (const name of options.targets) {
-      progress.show(`starting and verifying ${name}`);
-      const target = await startTarget(name, path.join(folder, name), sizeBytes);
-      targets.push(target);
-      await verifyTarget(target, source, folder);
-    }
-    const machine = { ...describeMachine(), data: describeFolder(options.folder), sizeBytes };
-    const samples = await measure(options, targets, { source, sizeBytes }, progress);
-    progress.clear();
-    report(options, machine, targets, samples);
-  } finally {
-    await cleanUp();
-  }
-}
-
-/**
- * Before a load is measured every target has it once: what counts is how a chain does that runs, not how it
- * begins. Ours compiles its code in that time, and all fill their buffers.
- */
-const WARM_UP_SECONDS = 1;
-
-/** @returns one sample per load, round and target */
-async function measure(options, targets, data, progress) {
-  const samples = [];
-  const steps = options.loads.length * options.rounds * targets.length;
-  for (const load of options.loads) {
-    for (const target of shuffled(targets)) {
-      progress.step(samples.length, steps, `${load.title}, warming up, ${target.title}`);
-      await load.run(target, { ...data, seconds: WARM_UP_SECONDS });
-    }
-    for (let round = 0; round < options.rounds; round += 1) {
-      for (const target of shuffled(targets)) {
-        progress.step(samples.length, steps, `${load.title}, round ${round + 1}, ${target.title}`);
-        const cpu = measureCpu(target.pids());
-        const { value, requests } = await load.run(target, { ...data, seconds: options.seconds });
-        const cpuMicroseconds = cpu.microseconds() / requests;
-        samples.push({ load: load.name, round, target: target.name, value, cpuMicroseconds });
-      }
-    }
-  }
-  return samples;
-}
-
-function report(options, machine, targets, samples) {
-  const results = {
-    machine,
-    rounds: options.rounds,
-    seconds: options.seconds,
-    targets: targets.map(({ name, title, description }) => ({ name, title, description })),
-    loads: options.loads.map(({ name, title, unit }) => ({
-      ...{ name, title, unit },
-      results: summarize(samples.filter((sample) => sample.load === name)),
-    })),
-    samples,
-  };
-  mkdirSync(options.out, { recursive: true });
-  const table = formatReport(results);
-  writeFileSync(path.join(options.out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
-  writeFileSync(path.join(options.out, 'table.txt'), table);
-  process.stdout.write(table);
-  const plots = drawPlot(results, options.out);
-  process.stdout.write(`\nWritten to ${options.out}: results.json table.txt ${plots.join(' ')}\n`);
-}
-
-function shuffled(items) {
-  return items
-    .map((item) => ({ item, place: Math.random() }))
-    .sort((left, right) => left.place - right.place)
-    .map(({ item }) => item);
-}
-
-/** Set by a signal; failures after it are its consequences. */
-let isStopped = false;
-
-function stopOnSignals(cleanUp) {
-  for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {
-    process.once(signal, () => {
-      isStopped = true;
-      void cleanUp().finally(() => {
-        process.stderr.write('scripts/bench: stopped before the end; nothing was written\n');
-        process.exit(EXIT_INTERRUPTED);
-      });
-    });
-  }
+  const [word = '', ...rest] = process.argv.slice(2);
+  if (word in COMMANDS) await COMMANDS[word](rest);
+  else if (word === '' || word.startsWith('-')) await compare(process.argv.slice(2));
+  else throw new BenchFailure(`there is no ${word}; known: ${Object.keys(COMMANDS).join(', ')}`, 2);
 }
 
 main().catch((error) => {
-  if (isStopped) return;
+  if (wasStopped()) return;
   const text = error instanceof BenchFailure ? error.message : error.stack;
   process.stderr.write(`scripts/bench: ${text}\n`);
   process.exitCode = error.exitCode ?? 1;

@@ -1,9 +1,8 @@
 /** The command line of the bench. */
-import { existsSync } from 'node:fs';
-import os from 'node:os';
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { BenchFailure } from './bench-failure.mjs';
+import { dataFolder, positive } from './command.mjs';
 import { LOADS } from './loads.mjs';
 import { TARGETS } from './targets.mjs';
 
@@ -76,13 +75,6 @@ function parse(words) {
   }
 }
 
-function positive(option, text, otherwise) {
-  if (text === undefined) return otherwise;
-  const value = Number(text);
-  if (value > 0 && Number.isFinite(value)) return value;
-  throw new BenchFailure(`${option} ${text} is not a number above 0`, 2);
-}
-
 function rivals(list) {
   const names = Object.keys(TARGETS).filter((name) => name !== 'blkferry');
   return list === 'none' ? [] : chosen('--rivals', list, names, (name) => name);
@@ -98,10 +90,4 @@ function chosen(option, list, all, nameOf) {
       2,
     );
   });
-}
-
-function dataFolder(folder) {
-  if (folder === undefined) return existsSync('/dev/shm') ? '/dev/shm' : os.tmpdir();
-  if (existsSync(folder)) return path.resolve(folder);
-  throw new BenchFailure(`--dir ${folder}: there is no such folder; make it first`, 2);
 }

@@ -20,8 +20,8 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-function launch(name, args, stdio) {
-  const child = spawn(name, args, { stdio, env: { ...process.env, LC_ALL: 'C' } });
+function launch(name, args, stdio, environment = {}) {
+  const child = spawn(name, args, { stdio, env: { ...process.env, LC_ALL: 'C', ...environment } });
   running.add(child);
   const text = { out: '', messages: '' };
   child.stdout?.setEncoding('utf8').on('data', (piece) => {
@@ -56,9 +56,10 @@ export async function run(name, args) {
 /**
  * Starts a server.
  * @param isReady resolves to true once it can be used; is given what it wrote to standard output
+ * @returns {pid, stop, ended, output}; `ended` resolves when it ends by itself
  */
-export async function start(name, args, isReady) {
-  const { child, ended, text } = launch(name, args, ['ignore', 'pipe', 'pipe']);
+export async function start(name, args, isReady, { environment } = {}) {
+  const { child, ended, text } = launch(name, args, ['ignore', 'pipe', 'pipe'], environment);
   let status;
   ended.then(
     (value) => (status = value),
@@ -82,7 +83,7 @@ export async function start(name, args, isReady) {
     await stop();
     throw new BenchFailure(`${command}: ${what}\n${text.messages}`);
   }
-  return { pid: child.pid, stop, output: () => text.out };
+  return { pid: child.pid, stop, ended, output: () => text.out };
 }
 
 /** @param address as for net.connect */

@@ -32,3 +32,9 @@ export function median(values) {
     ? sorted[Math.floor(middle)]
     : (sorted[middle - 1] + sorted[middle]) / 2;
 }
+
+/** @param part from 0 to 1 @returns the value that this part of the values does not exceed */
+export function quantile(values, part) {
+  const sorted = [...values].sort((left, right) => left - right);
+  return sorted[Math.min(sorted.length - 1, Math.floor(part * sorted.length))];
+}

@@ -5,10 +5,8 @@
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
-import { fileURLToPath } from 'node:url';
-import { accepts, run, start } from './program.mjs';
-
-const PROGRAM_FOLDER = fileURLToPath(new URL('../../daemon/dist/bin/', import.meta.url));
+import { Blkferry } from './blkferry.mjs';
+import { accepts, start } from './program.mjs';
 
 /** The target that all others are compared with. */
 export const BASELINE = 'nbdkit2';
@@ -57,30 +55,10 @@ export async function startTarget(name, folder, sizeBytes) {
 }
 
 async function startBlkferry(folder, sizeBytes, servers) {
-  const inFolder = (name) => path.join(folder, name);
-  const node = await startOurs('blkferry-node', [
-    ...['--data-directory', inFolder('data'), '--listen', '127.0.0.1:0'],
-  ]);
-  servers.push(node);
-  const address = /ready: (\S+)/.exec(node.output())[1];
-  const adminSocket = inFolder('admin.sock');
-  servers.push(
-    await startOurs('blkferryd', [
-      ...['--node', address, '--admin-socket', adminSocket, '--nbd-socket', inFolder('nbd.sock')],
-      ...['--state-directory', inFolder('state'), '--runtime-directory', inFolder('run')],
-    ]),
-  );
-  const command = path.join(PROGRAM_FOLDER, 'blkferry.js');
-  const blkferry = (...words) => run(process.execPath, [command, ...words]);
-  await blkferry('volume', 'create', 'bench', String(sizeBytes), '--node', address);
-  const reply = await blkferry('attach', 'bench', '--admin-socket', adminSocket, '--json');
-  return JSON.parse(reply).attachment.uris[0];
-}
-
-function startOurs(name, words) {
-  const program = path.join(PROGRAM_FOLDER, `${name}.js`);
-  // By its own path: its first line has the flags of Node that belong to it.
-  return start(program, words, (output) => output.includes(`${name} ready: `));
+  const ours = await Blkferry.start(folder);
+  servers.push({ pid: ours.pids.daemon, stop: () => ours.stop() });
+  servers.push({ pid: ours.pids.node, stop: () => undefined });
+  return ours.newVolume('bench', sizeBytes);
 }
 
 async function startTwoNbdkit(folder, sizeBytes, servers) {
