@@ -139,6 +139,12 @@ export function setIoFlusher(on: boolean): void;
 export function isIoFlusher(): boolean;
 
 /**
+ * prctl(PR_SET_DUMPABLE, 0): the kernel writes no core dump of this process, neither to a file nor to a handler, to
+ * which no limit applies; and only root may trace it or look into its /proc folder. Ends with execve.
+ */
+export function forbidCoreDumps(): void;
+
+/**
  * mlock2(MLOCK_ONFAULT) of one mapping: its pages, once touched, are never paged out. There is no mlockall
  * here: V8 ends the process when the kernel refuses to discard a locked page (MADV_DONTNEED: EINVAL).
  * @param address of a page, as in /proc/self/maps

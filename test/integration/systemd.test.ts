@@ -21,8 +21,8 @@ const DAEMON = 'blkferryd.service';
 const NODE = 'blkferry-node.service';
 const BLOCK_BYTES = 4096;
 
-/** linux/capability.h, as in the unit: SYS_ADMIN, SYS_RESOURCE, IPC_LOCK, DAC_*, SYS_PTRACE. */
-const DAEMON_CAPABILITIES = [21, 24, 14, 1, 2, 19];
+/** linux/capability.h, as in the unit: SYS_ADMIN, SYS_RESOURCE, SYS_PTRACE, DAC_OVERRIDE. */
+const DAEMON_CAPABILITIES = [21, 24, 19, 1];
 
 const folder = temporaryFolder();
 const destdir = path.join(folder, 'destdir');

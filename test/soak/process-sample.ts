@@ -1,5 +1,5 @@
 /** What one process uses now: from /proc, and from its probe (process-probe.ts). */
-import { readdirSync, readFileSync } from 'node:fs';
+import { readFileSync } from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 
@@ -11,7 +11,8 @@ const MS_PER_TICK = 10;
 
 export interface ProcessSample {
   readonly rssBytes: number;
-  readonly fds: number;
+  /** Absent when the probe did not answer. */
+  readonly fds?: number;
   readonly threads: number;
   /** Of all threads, since the process began. */
   readonly cpuMs: number;
@@ -23,6 +24,7 @@ export interface ProcessSample {
 
 interface ProbeAnswer {
   readonly heapBytes: number;
+  readonly fds: number;
   readonly handles: Readonly<Record<string, number>>;
 }
 
@@ -39,7 +41,12 @@ export async function sampleProcess(
   const known = readProcess(pid);
   if (known === undefined || probed === undefined) return known;
   const handles = Object.values(probed.handles).reduce((sum, count) => sum + count, 0);
-  return { ...known, handles, ...(collect ? { heapBytes: probed.heapBytes } : {}) };
+  return {
+    ...known,
+    fds: probed.fds,
+    handles,
+    ...(collect ? { heapBytes: probed.heapBytes } : {}),
+  };
 }
 
 /** From /proc alone. @returns undefined if there is no such process */
@@ -48,9 +55,8 @@ export function readProcess(pid: number): ProcessSample | undefined {
     const status = readFileSync(`/proc/${pid}/status`, 'latin1');
     const field = (name: string): number =>
       Number(new RegExp(`^${name}:\\s*(\\d+)`, 'm').exec(status)?.[1] ?? 0);
-    const fds = readdirSync(`/proc/${pid}/fd`).length;
     const rssBytes = field('VmRSS') * 1024;
-    return { rssBytes, fds, threads: field('Threads'), cpuMs: cpuMsOf(pid) };
+    return { rssBytes, threads: field('Threads'), cpuMs: cpuMsOf(pid) };
   } catch {
     return undefined;
   }

@@ -8,6 +8,7 @@ import { printConfig } from '../config/print-config.js';
 import { unknownVariables, type ConfigSources } from '../config/read-config.js';
 import type { Settings } from '../config/setting.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { keepMemoryPrivate } from '../runtime/core-dumps.js';
 import { logCrashes } from '../runtime/crash.js';
 import { createLogger, type Logger } from '../runtime/logger.js';
 import { serviceManager } from '../runtime/service-manager.js';
@@ -36,10 +37,11 @@ const EXIT_FAILED = 1;
  */
 const STOP_SPARE_MS = 5000;
 
-/** The program's log, which is also told of crashes and of settings in the environment that are none. */
+/** The program's log, which is also told of core dumps, crashes and of settings in the environment that are none. */
 export function openLog(program: string, level: DaemonConfig['log.level']): Logger {
   const logger = createLogger(program, level);
   logCrashes(logger);
+  keepMemoryPrivate(logger);
   for (const sentence of unknownVariables(process.env, [DAEMON_SETTINGS, NODE_SETTINGS])) {
     logger.warn({ event: 'unknown_setting_found' }, sentence);
   }

@@ -9,7 +9,6 @@
 import fs from 'node:fs';
 import { isIoFlusher, lockPages } from 'blkferry-kernel';
 import type { Logger } from './logger.js';
-import { hasCapability } from './process-capability.js';
 
 /** Of -1000 (never) to 1000: after all that is not a service of the machine itself. */
 const OOM_SCORE_ADJUSTMENT = -900;
@@ -29,7 +28,15 @@ function markAsFlusher(): void {
 }
 
 function lockCode(): void {
-  if (!hasCapability('CAP_IPC_LOCK')) throw new Error('code is not locked (CAP_IPC_LOCK)');
+  try {
+    lockAllCode();
+  } catch {
+    const remedy = 'LimitMEMLOCK=infinity in the systemd unit, ulimit -l by hand';
+    throw new Error(`code is not locked (${remedy})`);
+  }
+}
+
+function lockAllCode(): void {
   for (const line of fs.readFileSync('/proc/self/maps', 'latin1').split('\n')) {
     const match = /^([0-9a-f]+)-([0-9a-f]+) r-xp \S+ \S+ [1-9]/.exec(line);
     if (match === null) continue;

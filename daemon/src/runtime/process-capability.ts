@@ -2,7 +2,7 @@
 import fs from 'node:fs';
 
 /** linux/capability.h */
-const CAPABILITY_BITS = { CAP_IPC_LOCK: 14, CAP_SYS_ADMIN: 21, CAP_SYS_RESOURCE: 24 } as const;
+const CAPABILITY_BITS = { CAP_SYS_ADMIN: 21, CAP_SYS_RESOURCE: 24 } as const;
 
 export function hasCapability(name: keyof typeof CAPABILITY_BITS): boolean {
   let status: string;

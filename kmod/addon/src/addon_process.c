@@ -42,6 +42,17 @@ static napi_value call_is_io_flusher(napi_env env, napi_callback_info info)
 	return result;
 }
 
+static napi_value call_forbid_core_dumps(napi_env env, napi_callback_info info)
+{
+	napi_value unused[ARGUMENTS_MAX];
+	int error;
+
+	if (bf_take_arguments(env, info, 0, 0, unused) != 0)
+		return NULL;
+	error = bf_forbid_core_dumps();
+	return error < 0 ? bf_throw_errno(env, -error, "prctl") : NULL;
+}
+
 static napi_value call_lock_pages(napi_env env, napi_callback_info info)
 {
 	int64_t given[2];
@@ -131,6 +142,7 @@ void bf_export_process(napi_env env, napi_value exports)
 {
 	bf_export_function(env, exports, "setIoFlusher", call_set_io_flusher);
 	bf_export_function(env, exports, "isIoFlusher", call_is_io_flusher);
+	bf_export_function(env, exports, "forbidCoreDumps", call_forbid_core_dumps);
 	bf_export_function(env, exports, "lockPages", call_lock_pages);
 	bf_export_function(env, exports, "replaceProcess", call_replace_process);
 }

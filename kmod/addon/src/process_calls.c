@@ -30,6 +30,11 @@ int bf_is_io_flusher(void)
 	return is_flusher >= 0 ? is_flusher : -errno;
 }
 
+int bf_forbid_core_dumps(void)
+{
+	return prctl(PR_SET_DUMPABLE, 0UL, 0UL, 0UL, 0UL) == 0 ? 0 : -errno;
+}
+
 int bf_lock_pages(uintptr_t address, uint64_t length)
 {
 	if (length > SIZE_MAX)

@@ -13,6 +13,9 @@ int bf_set_io_flusher(bool on);
 /* 1 or 0. -EPERM: the kernel tells only those with CAP_SYS_RESOURCE; -EINVAL: it does not know it (before 5.6). */
 int bf_is_io_flusher(void);
 
+/* prctl(PR_SET_DUMPABLE, 0): no core dump of this process, whatever its limits and its handler. */
+int bf_forbid_core_dumps(void);
+
 /* mlock2(MLOCK_ONFAULT). */
 int bf_lock_pages(uintptr_t address, uint64_t length);
 

@@ -3,8 +3,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <signal.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -99,6 +104,36 @@ static void test_io_flusher(void)
 	assert(bf_set_io_flusher(false) == 0 && bf_is_io_flusher() == 0);
 }
 
+/* In a child, which dies of what leaves a core; the kernel says whether it wrote one. */
+static bool leaves_core(bool is_forbidden)
+{
+	const struct rlimit limit = { .rlim_cur = 0, .rlim_max = 0 };
+	int status;
+	pid_t child = fork();
+
+	assert(child >= 0);
+	if (child == 0) {
+		if (is_forbidden && (bf_forbid_core_dumps() != 0 || prctl(PR_GET_DUMPABLE) != 0))
+			_exit(90);
+		if (!is_forbidden && prctl(PR_GET_DUMPABLE) != 1)
+			_exit(91);
+		/* Files no longer than nothing; a handler has no limit. */
+		setrlimit(RLIMIT_CORE, &limit);
+		signal(SIGABRT, SIG_DFL);
+		abort();
+	}
+	assert(waitpid(child, &status, 0) == child && WIFSIGNALED(status) && WTERMSIG(status) == SIGABRT);
+	return WCOREDUMP(status);
+}
+
+static void test_core_dumps(void)
+{
+	/* Where this is so, dumps go to a handler, and only the mark kept it from one. */
+	if (!leaves_core(false))
+		puts("process_calls: no core dump would be written here anyway");
+	assert(!leaves_core(true));
+}
+
 static void test_lock_pages(void)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -146,6 +181,7 @@ int main(void)
 	test_datagram();
 	test_longest_socket_path();
 	test_io_flusher();
+	test_core_dumps();
 	test_lock_pages();
 	test_replace_process();
 	puts("process_calls: all assertions held");

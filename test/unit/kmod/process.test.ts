@@ -3,7 +3,13 @@ import assert from 'node:assert/strict';
 import { spawnSync } from 'node:child_process';
 import fs from 'node:fs';
 import { describe, it } from 'node:test';
-import { isIoFlusher, lockPages, replaceProcess, setIoFlusher } from 'blkferry-kernel';
+import {
+  forbidCoreDumps,
+  isIoFlusher,
+  lockPages,
+  replaceProcess,
+  setIoFlusher,
+} from 'blkferry-kernel';
 
 const ADDON = import.meta.resolve('blkferry-kernel');
 const PAGE_BYTES = 4096;
@@ -16,12 +22,12 @@ interface Outcome {
 }
 
 /** Runs lines of JavaScript that have the add-on as `addon`. */
-function runScript(lines: string, input = ''): Outcome {
+function runScript(lines: string, input = '', user = process.getuid!()): Outcome {
   const script = `import * as addon from ${JSON.stringify(ADDON)};\n${lines}`;
   const { status, pid, stdout, stderr } = spawnSync(
     process.execPath,
     ['--input-type=module', '-e', script],
-    { encoding: 'utf8', input, timeout: 60_000 },
+    { encoding: 'utf8', input, timeout: 60_000, uid: user },
   );
   return { status, pid, stdout, stderr };
 }
@@ -119,6 +125,27 @@ describe('setIoFlusher', () => {
     }, TypeError);
     assert.throws(() => {
       call();
+    }, TypeError);
+  });
+});
+
+describe('forbidCoreDumps', () => {
+  it('leaves the process as it is, but for its mark: only root may look into it', (t) => {
+    const lines = `
+      import fs from 'node:fs';
+      const owner = () => fs.statSync('/proc/self/mem').uid;
+      const before = owner();
+      addon.forbidCoreDumps();
+      console.log(before, owner(), fs.readdirSync('/proc/self/fd').length > 2);`;
+    const user = process.getuid!() === 0 ? 65_534 : process.getuid!();
+    const { stdout, stderr } = runScript(lines, '', user);
+    if (stderr.includes('EACCES')) t.skip('another user may not read the add-on here');
+    else assert.equal(stdout, `${user} 0 true\n`, stderr);
+  });
+
+  it('takes nothing', () => {
+    assert.throws(() => {
+      (forbidCoreDumps as (...values: unknown[]) => void)(true);
     }, TypeError);
   });
 });
