@@ -16,6 +16,8 @@ const PANEL_GAP = 44;
 const TOP = 50;
 /** More points than this cannot be seen; a piece of line keeps the highest of those it merges. */
 const POINTS_MAX = 400;
+/** Of the programs that are restarted, over all their lives. */
+const LIVES_SAMPLES_MAX = 240;
 
 /** Distinguishable also without colours: restarted programs are lighter. */
 const COLOURS: Readonly<Record<ProgramName, string>> = {
@@ -116,14 +118,18 @@ function livesOf(
   name: ProgramName,
   metric: 'rssBytes' | 'heapBytes' | 'fds' | 'handles',
 ): Line[] {
-  const pids = new Set(samples.map(({ programs }) => programs[name]?.pid));
+  // Hundreds of lives of some samples each cannot be merged one by one.
+  const stride = STEADY_PROGRAMS.includes(name) ? 1 : Math.ceil(samples.length / LIVES_SAMPLES_MAX);
+  const some = samples.filter((_, index) => index % stride === 0);
+  const pids = new Set(some.map(({ programs }) => programs[name]?.pid));
   pids.delete(undefined);
-  return [...pids].map((pid) => ({
+  const lines = [...pids].map((pid) => ({
     colour: COLOURS[name],
-    points: pointsOf(samples, ({ programs }) =>
+    points: pointsOf(some, ({ programs }) =>
       programs[name]?.pid === pid ? programs[name]?.[metric] : undefined,
     ),
   }));
+  return lines.filter(({ points }) => points.length > 1);
 }
 
 function drawPanel(panel: Panel, top: number, endMs: number, warmUpMs: number): string {

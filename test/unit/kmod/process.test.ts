@@ -137,15 +137,16 @@ describe('forbidCoreDumps', () => {
       const before = owner();
       addon.forbidCoreDumps();
       console.log(before, owner(), fs.readdirSync('/proc/self/fd').length > 2);`;
-    const user = process.getuid!() === 0 ? 65_534 : process.getuid!();
+    const user = process.getuid!() || 65_534;
     const { stdout, stderr } = runScript(lines, '', user);
     if (stderr.includes('EACCES')) t.skip('another user may not read the add-on here');
     else assert.equal(stdout, `${user} 0 true\n`, stderr);
   });
 
   it('takes nothing', () => {
+    const call: (...values: unknown[]) => void = forbidCoreDumps;
     assert.throws(() => {
-      (forbidCoreDumps as (...values: unknown[]) => void)(true);
+      call(true);
     }, TypeError);
   });
 });
