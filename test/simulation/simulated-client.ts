@@ -202,7 +202,7 @@ class ClientStream extends EventEmitter {
         });
       },
     });
-    service.handlers()['OpenSession']?.(this.#call.asSessionCall() as never, undefined as never);
+    service.openSession(this.#call.asSessionCall());
   }
 
   #asOfEngine(frame: NodeFrame): NodeFrame {

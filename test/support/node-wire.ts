@@ -2,7 +2,7 @@
  * A bare gRPC client of a storage node, which breaks the protocol as well as it keeps it: frames are sent
  * as they are given, and bytes can be sent that are no frames.
  */
-import { Client, credentials, status, type ServiceError } from '@grpc/grpc-js';
+import { Client, Metadata, credentials, status, type ServiceError } from '@grpc/grpc-js';
 import { CLIENT_OPTIONS } from '#daemon/rpc/channel-options.js';
 import { STORAGE_SERVICE } from '#daemon/rpc/service-definition.js';
 import type { ClientFrame, NodeFrame, OpenFrame } from '#daemon/rpc/storage-messages.js';
@@ -17,7 +17,11 @@ export interface StreamEnd {
 export class NodeWire {
   readonly #client: Client;
 
-  constructor(readonly address: string) {
+  /** @param says what the client says about itself, for nodes of tests that take its word */
+  constructor(
+    readonly address: string,
+    readonly says: Readonly<Record<string, string>> = {},
+  ) {
     this.#client = new Client(address, credentials.createInsecure(), CLIENT_OPTIONS);
   }
 
@@ -31,6 +35,7 @@ export class NodeWire {
         (value: object) => (Buffer.isBuffer(value) ? value : method.requestSerialize(value)),
         method.responseDeserialize,
         request,
+        metadataOf(this.says),
         { deadline: Date.now() + 10_000 },
         (error, reply) => {
           if (error === null) resolve(reply as Reply);
@@ -41,7 +46,7 @@ export class NodeWire {
   }
 
   stream(): SessionWire {
-    return new SessionWire(this.#client);
+    return new SessionWire(this.#client, metadataOf(this.says));
   }
 
   /** A stream with an open frame sent. */
@@ -72,7 +77,7 @@ export class SessionWire {
   #arrived: (() => void) | undefined;
   #isOver = false;
 
-  constructor(client: Client) {
+  constructor(client: Client, metadata: Metadata) {
     const method = STORAGE_SERVICE['OpenSession'];
     if (method === undefined) throw new Error('no method OpenSession');
     this.#call = client.makeBidiStreamRequest(
@@ -80,6 +85,7 @@ export class SessionWire {
       (frame: ClientFrame | Buffer) =>
         Buffer.isBuffer(frame) ? frame : method.requestSerialize(frame),
       method.responseDeserialize as (bytes: Buffer) => NodeFrame,
+      metadata,
     );
     this.#call.on('data', (frame: NodeFrame) => {
       this.frames.push(frame);
@@ -151,4 +157,10 @@ export class SessionWire {
   cancel(): void {
     this.#call.cancel();
   }
+}
+
+function metadataOf(says: Readonly<Record<string, string>>): Metadata {
+  const metadata = new Metadata();
+  for (const [key, value] of Object.entries(says)) metadata.set(key, value);
+  return metadata;
 }

@@ -12,6 +12,7 @@ import type {
 } from '../rpc/admin-messages.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
+import { NO_AUDIT, type AuditLog } from '../runtime/audit-log.js';
 import type { Logger } from '../runtime/logger.js';
 import { VERSION } from '../runtime/version.js';
 import type { Attachments } from './attachments.js';
@@ -23,6 +24,8 @@ export interface AdminServiceOptions {
   /** Why no kernel device can be attached; empty if it can. */
   readonly deviceProblem: () => Promise<string>;
   readonly logger: Logger;
+  /** Absent: administrative acts are in the ordinary log only. */
+  readonly audit?: AuditLog;
 }
 
 export function adminHandlers(options: AdminServiceOptions): UntypedServiceImplementation {
@@ -30,7 +33,7 @@ export function adminHandlers(options: AdminServiceOptions): UntypedServiceImple
   const unary = newUnary((method, error) => {
     const sentence = `the call ${method} failed: ${error.message}`;
     logger.error({ event: 'admin_call_failed', method, error }, sentence);
-  });
+  }, options.audit ?? NO_AUDIT);
   return {
     Attach: unary('Attach', (request: AttachRequestMessage) => attachments.attach(request)),
     Detach: unary('Detach', (request: DetachRequestMessage) => attachments.detach(request)),
@@ -62,23 +65,49 @@ export function adminHandlers(options: AdminServiceOptions): UntypedServiceImple
 /**
  * Makes handlers of functions; whatever these throw becomes a status with a sentence.
  * @param onBug hears of what is no StorageError: the caller gets the message, the log the whole of it
+ * @param audit gets a record of every call that changes something, whatever came of it
  */
-function newUnary(onBug: (method: string, error: Error) => void) {
+function newUnary(onBug: (method: string, error: Error) => void, audit: AuditLog) {
   return <Request extends object, Reply extends object>(
       method: string,
       answer: (request: Request) => Promise<Reply> | Reply,
     ): ((call: ServerUnaryCall<Request, Reply>, reply: sendUnaryData<Reply>) => void) =>
     (call, reply) => {
+      const note = (result: 'done' | 'failed', reason?: string): void => {
+        const object = actObject(method, call.request);
+        if (object === undefined) return;
+        audit.record({
+          act: method,
+          client: 'local',
+          peer: call.getPeer(),
+          object,
+          details: call.request,
+          result,
+          ...(reason === undefined ? {} : { reason }),
+        });
+      };
       Promise.resolve(call.request)
         .then(answer)
         .then(
           (message) => {
+            note('done');
             reply(null, message);
           },
           (error: unknown) => {
+            note('failed', error instanceof Error ? error.message : String(error));
             if (error instanceof Error && !(error instanceof StorageError)) onBug(method, error);
             reply(toServiceError(error));
           },
         );
     };
+}
+
+/** Calls that only look at something are no administrative acts. */
+const LOOKING: ReadonlySet<string> = new Set(['ListAttachments', 'GetAttachment', 'GetDaemon']);
+
+/** What an act is done to, for the audit log; undefined if the call only looks. */
+function actObject(method: string, request: object): string | undefined {
+  if (LOOKING.has(method)) return undefined;
+  const { exportName = '', volume = '' } = request as { exportName?: string; volume?: string };
+  return `attachment ${exportName === '' ? volume : exportName}`;
 }

@@ -23,6 +23,7 @@ import { SERVER_OPTIONS } from '../rpc/channel-options.js';
 import { ADMIN_SERVICE } from '../rpc/service-definition.js';
 import { listen } from '../rpc/server-listener.js';
 import { addStandardServices } from '../rpc/standard-services.js';
+import { openAuditLog, type AuditLog } from '../runtime/audit-log.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
@@ -50,6 +51,12 @@ export interface RunningDaemon {
 
 /** @throws Error with a sentence; the process must end then, as volumes and sockets may be open */
 export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<RunningDaemon> {
+  const audit = await openAuditLog({
+    program: 'blkferryd',
+    file: config['audit.file'] === '' ? undefined : config['audit.file'],
+    logger,
+    clock: SYSTEM_CLOCK,
+  });
   const unlockState = lockDirectory(config.state_directory, 'blkferryd', '--state-directory');
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
   const pool = createPool(config);
@@ -75,7 +82,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   }
   await atMost(RESTORE_WAIT_MS, attachments.restore());
   await openListeners(config, exports, logger, listeners);
-  const admin = await openAdmin(config, attachments, devices, listeners, logger);
+  const admin = await openAdmin(config, { attachments, devices, listeners, logger, audit });
   return {
     nbdAddresses: listeners.map((listener) => listener.address),
     adminAddress: admin.address,
@@ -89,6 +96,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
       await attachments.stop(config.shutdown_timeout);
       await closed;
       admin.endCalls();
+      await audit.close();
       pool.close();
       unlockState();
       unlockRuntime();
@@ -211,11 +219,15 @@ interface AdminListener {
 
 async function openAdmin(
   config: DaemonConfig,
-  attachments: Attachments,
-  devices: DeviceKeeper,
-  listeners: readonly NbdListener[],
-  logger: Logger,
+  parts: {
+    readonly attachments: Attachments;
+    readonly devices: DeviceKeeper;
+    readonly listeners: readonly NbdListener[];
+    readonly logger: Logger;
+    readonly audit: AuditLog;
+  },
 ): Promise<AdminListener> {
+  const { attachments, devices, listeners, logger, audit } = parts;
   const server = new Server(SERVER_OPTIONS);
   server.addService(
     ADMIN_SERVICE,
@@ -225,6 +237,7 @@ async function openAdmin(
       defaultNode: config.node,
       deviceProblem: () => devices.problem(),
       logger,
+      audit,
     }),
   );
   const setHealth = addStandardServices(server, 'blkferry.admin.v1.Admin');

@@ -1,5 +1,6 @@
 /** blkferry-node put together: data directory, catalog, server. */
 import type { NodeConfig } from '../config/node-config.js';
+import { openAuditLog } from '../runtime/audit-log.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { VERSION } from '../runtime/version.js';
@@ -10,6 +11,12 @@ import { VolumeCatalog } from '../storage-node/volume-catalog.js';
 
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+  const audit = await openAuditLog({
+    program: 'blkferry-node',
+    file: config['audit.file'] === '' ? undefined : config['audit.file'],
+    logger,
+    clock: SYSTEM_CLOCK,
+  });
   const directory = await openDataDirectory(config.data_directory);
   const { catalog, findings } = await VolumeCatalog.load(directory, createBackends());
   for (const volumeId of findings.removed) {
@@ -19,7 +26,7 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
     );
   }
   for (const sentence of findings.damaged) logger.error({ event: 'volume_damaged' }, sentence);
-  return startNode({
+  const node = await startNode({
     catalog,
     clock: SYSTEM_CLOCK,
     wallClock: () => Date.now(),
@@ -31,7 +38,18 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
       bytesInFlightMax: config.session_bytes_max,
     },
     log: logger,
+    audit,
     address: config.listen,
     insecure: config.insecure,
   });
+  return {
+    ...node,
+    stop: async (deadlineMs) => {
+      try {
+        await node.stop(deadlineMs);
+      } finally {
+        await audit.close();
+      }
+    },
+  };
 }

@@ -22,6 +22,7 @@ import {
   integer,
   portList,
   socketPath,
+  optionalFilePath,
   type Values,
 } from './setting.js';
 
@@ -142,6 +143,9 @@ export const DAEMON_SETTINGS = {
   insecure: flag(
     false,
     "Allow plain text beyond this machine. Everybody on the network between can then read and change the guests' disks.",
+  ),
+  'audit.file': optionalFilePath(
+    'Administrative acts (attach, detach, fail-now, retry-now) are appended here, one JSON record each, with who asked and what came of it. None: they are in the ordinary log. A new file is begun when this one was renamed. When it cannot be written, records go to the ordinary log and work goes on.',
   ),
   'log.level': choice(
     'info',

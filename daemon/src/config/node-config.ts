@@ -10,6 +10,7 @@ import {
   filePath,
   flag,
   integer,
+  optionalFilePath,
   type Values,
 } from './setting.js';
 
@@ -54,6 +55,9 @@ export const NODE_SETTINGS = {
   insecure: flag(
     false,
     'Allow plain text beyond this machine. Everybody on the network can then read and change every volume.',
+  ),
+  'audit.file': optionalFilePath(
+    'Administrative acts (volumes made, resized and deleted, leases taken over) are appended here, one JSON record each, with who asked and what came of it. None: they are in the ordinary log. A new file is begun when this one was renamed. When it cannot be written, records go to the ordinary log and work goes on.',
   ),
   'log.level': choice(
     'info',

@@ -179,6 +179,13 @@ export function filePath(fallback: string, reason: string): Setting<string> {
   return { schema, form, fallback, reason, toToml: quoted };
 }
 
+/** A path, or "" for none. */
+export function optionalFilePath(reason: string): Setting<string> {
+  const form = 'a path, or "" for none';
+  const schema = reading(form, (text) => (text === '' ? '' : path.resolve(text)));
+  return { schema, form, fallback: '', reason, toToml: quoted };
+}
+
 /** A path that is short enough for a unix socket. */
 export function socketPath(fallback: string, reason: string): Setting<string> {
   const form = 'a path of at most 107 bytes, which is what a unix socket can have';

@@ -9,6 +9,7 @@ import type {
   AcquireLeaseRequestMessage,
   ReleaseLeaseRequestMessage,
 } from '../rpc/storage-messages.js';
+import { TRUSTED_CALLER, isOwner, leaseNames, type Caller } from './access-caller.js';
 import type { Catalog } from './catalog.js';
 import type { LeaseHolder, VolumeRecord } from './volume-record.js';
 import type { VolumeTurns } from './volume-turns.js';
@@ -41,15 +42,20 @@ export class LeaseTable {
 
   /**
    * @returns the record with the new generation, durable; older generations change nothing any more
-   * @throws StorageError 'not-found', 'refused' or 'fenced', as storage.proto says of AcquireLease
+   * @param by who asks, and whether it may take the lease from another client that is alive
+   * @throws StorageError 'not-found', 'refused', 'denied' or 'fenced', as storage.proto says of AcquireLease
    */
-  acquire(request: AcquireLeaseRequestMessage): Promise<VolumeRecord> {
+  acquire(
+    request: AcquireLeaseRequestMessage,
+    by: Claimant = TRUSTED_CLAIMANT,
+  ): Promise<VolumeRecord> {
     const { catalog, clock, turns, wallClock, evictWriters } = this.options;
     return turns.run(request.volumeId, async () => {
       const record = this.#require(request.volumeId);
       const lease = decideLease(record, request, {
         holderIsLive: this.isHeld(record),
         nowUnixMs: wallClock(),
+        ...by,
       });
       const renewed = await catalog.setLease(record.volumeId, lease);
       this.#lastSeenMs.set(record.volumeId, clock.nowMs());
@@ -65,11 +71,11 @@ export class LeaseTable {
   }
 
   /** Does nothing if the caller does not hold the lease under this generation. */
-  release(request: ReleaseLeaseRequestMessage): Promise<void> {
+  release(request: ReleaseLeaseRequestMessage, caller = TRUSTED_CALLER): Promise<void> {
     const { catalog, turns, evictWriters } = this.options;
     return turns.run(request.volumeId, async () => {
       const record = catalog.byId(request.volumeId);
-      if (record === undefined || !isHolder(record, request)) return;
+      if (record === undefined || !isHolder(record, { ...request, caller })) return;
       await catalog.setLease(record.volumeId, {
         generation: record.generation,
         holder: undefined,
@@ -130,10 +136,25 @@ export interface Writer {
   readonly volumeId: string;
   readonly attachmentId: string;
   readonly generation: number;
+  /** Absent for one that is trusted. */
+  readonly caller?: Caller;
 }
 
+/** Who asks for a lease. */
+export interface Claimant {
+  readonly caller: Caller;
+  /** Whether it may take the lease from another client that is alive. */
+  readonly mayTakeOver: boolean;
+}
+
+const TRUSTED_CLAIMANT: Claimant = { caller: TRUSTED_CALLER, mayTakeOver: true };
+
 function isHolder({ holder, generation }: VolumeRecord, writer: Writer): boolean {
-  return holder?.attachmentId === writer.attachmentId && generation === writer.generation;
+  return (
+    holder?.attachmentId === writer.attachmentId &&
+    generation === writer.generation &&
+    isOwner(writer.caller ?? TRUSTED_CALLER, holder.clientNames)
+  );
 }
 
 /**
@@ -142,17 +163,24 @@ function isHolder({ holder, generation }: VolumeRecord, writer: Writer): boolean
  * Fenced comes before refused: it is final, and a writer that was told "held by another" would try again
  * for ever what it must not write.
  *
+ * An attachment is the holder only together with a name of its certificate: everybody who may see the
+ * volume knows the attachment's id.
+ *
  * @returns the lease to make durable
- * @throws StorageError 'refused' or 'fenced'
+ * @throws StorageError 'refused', 'denied' or 'fenced'
  */
 export function decideLease(
   record: VolumeRecord,
   request: AcquireLeaseRequestMessage,
-  now: { readonly holderIsLive: boolean; readonly nowUnixMs: number },
+  now: { readonly holderIsLive: boolean; readonly nowUnixMs: number } & Partial<Claimant>,
 ): { generation: number; holder: LeaseHolder } {
   const { holder, generation, name } = record;
   const { attachmentId, description, expectedGeneration } = request;
-  const mine = holder?.attachmentId === attachmentId ? holder : undefined;
+  const { caller, mayTakeOver } = { ...TRUSTED_CLAIMANT, ...now };
+  const mine =
+    holder?.attachmentId === attachmentId && isOwner(caller, holder.clientNames)
+      ? holder
+      : undefined;
   if (expectedGeneration !== 0 && !isUnbroken(record, mine, expectedGeneration)) {
     throw new StorageError('fenced', brokenSentence(record, expectedGeneration));
   }
@@ -163,8 +191,22 @@ export function decideLease(
         `detach it there or use --take-over`,
     );
   }
+  if (
+    holder !== undefined &&
+    now.holderIsLive &&
+    !mayTakeOver &&
+    !isOwner(caller, holder.clientNames)
+  ) {
+    throw new StorageError(
+      'denied',
+      `volume ${name} is held by ${holder.description}, another client: ${caller.label} may not take it over ` +
+        `(right take-over in the node's access_file)`,
+    );
+  }
   const next = generation + 1;
-  if (mine !== undefined) return { generation: next, holder: { ...mine, description } };
+  const clientNames = leaseNames(caller) ?? mine?.clientNames;
+  const owner = clientNames === undefined ? {} : { clientNames };
+  if (mine !== undefined) return { generation: next, holder: { ...mine, description, ...owner } };
   return {
     generation: next,
     holder: {
@@ -173,6 +215,7 @@ export function decideLease(
       sinceUnixMs: now.nowUnixMs,
       // Back before anybody else wrote: what it logged under the old generation is still in order.
       firstGeneration: expectedGeneration === 0 ? next : expectedGeneration,
+      ...owner,
     },
   };
 }

@@ -13,9 +13,12 @@ import { listen, type ServerListener } from '../rpc/server-listener.js';
 import { STORAGE_SERVICE, withReadableRefusals } from '../rpc/service-definition.js';
 import { addStandardServices, type SetHealth } from '../rpc/standard-services.js';
 import { StorageError } from '../rpc/storage-error.js';
+import { TRUSTED_CALLER, type Caller } from './access-caller.js';
 import type { BackendVolume } from './backend/backend.js';
 import type { StorageServiceOptions } from './service-options.js';
+import { storageHandlers, type CallerOf } from './storage-handlers.js';
 import { StorageService } from './storage-service.js';
+import type { PeerCall } from './unary-handler.js';
 import { newWriteVerifier } from './write-verifiers.js';
 
 export interface NodeOptions extends Omit<StorageServiceOptions, 'writeVerifier'> {
@@ -23,6 +26,8 @@ export interface NodeOptions extends Omit<StorageServiceOptions, 'writeVerifier'
   readonly address: string;
   /** Allow plain text beyond this machine. */
   readonly insecure: boolean;
+  /** Who calls; absent: somebody who is trusted. */
+  readonly callerOf?: CallerOf;
 }
 
 export interface RunningNode {
@@ -43,7 +48,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkLimits(options);
   const service = new StorageService({ ...options, writeVerifier: newWriteVerifier() });
   const server = new Server(SERVER_OPTIONS);
-  server.addService(withReadableRefusals(STORAGE_SERVICE), service.handlers());
+  server.addService(
+    withReadableRefusals(STORAGE_SERVICE),
+    storageHandlers(service, options.callerOf ?? trusted),
+  );
   const setHealth = addStandardServices(server, 'blkferry.storage.v1.Storage');
   const listener = await listen(server, {
     address: options.address,
@@ -58,6 +66,10 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   });
   const running = new NodeServer(server, service, listener, setHealth);
   return { address: listener.address, service, stop: (deadlineMs) => running.stop(deadlineMs) };
+}
+
+function trusted(call: PeerCall): Caller {
+  return { ...TRUSTED_CALLER, peer: call.getPeer() };
 }
 
 function checkLimits({ sessionLimits, sessionsMax }: NodeOptions): void {

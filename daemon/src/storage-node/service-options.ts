@@ -1,5 +1,7 @@
 /** What a node is made of and its limits: the settings of the whole room in one place. */
 import type { Clock } from '../runtime/clock.js';
+import type { AuditLog } from '../runtime/audit-log.js';
+import type { AccessControl } from './access-control.js';
 import type { Catalog } from './catalog.js';
 import type { SessionLimits } from './node-session.js';
 
@@ -22,4 +24,8 @@ export interface StorageServiceOptions {
   readonly sessionsMax: number;
   readonly sessionLimits: SessionLimits;
   readonly log: ServiceLog;
+  /** Absent: everybody may do everything. */
+  readonly access?: AccessControl;
+  /** Absent: administrative acts are in the ordinary log only. */
+  readonly audit?: AuditLog;
 }

@@ -1,5 +1,6 @@
 /** What a session's stream needs of the node that serves it; StorageService is one. */
 import type { VolumeMessage } from '../rpc/storage-messages.js';
+import type { AccessGate } from './access-gate.js';
 import type { LeaseTable } from './lease-table.js';
 import type { StorageServiceOptions } from './service-options.js';
 import type { SessionTable } from './session-table.js';
@@ -10,6 +11,7 @@ import type { WriteVerifiers } from './write-verifiers.js';
 export interface SessionHost {
   readonly options: Pick<StorageServiceOptions, 'catalog' | 'clock' | 'sessionLimits' | 'log'>;
   readonly turns: VolumeTurns;
+  readonly gate: AccessGate;
   readonly leases: LeaseTable;
   readonly sessions: SessionTable;
   readonly verifiers: WriteVerifiers;

@@ -6,6 +6,7 @@ import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { ClientFrame, NodeFrame, OpenFrame, OpenedFrame } from '../rpc/storage-messages.js';
+import type { Caller } from './access-caller.js';
 import { checkAttachmentId } from './attachment-id.js';
 import type { BackendVolume } from './backend/backend.js';
 import { NodeSession } from './node-session.js';
@@ -41,6 +42,7 @@ export class SessionStream implements TableSession {
   constructor(
     readonly call: SessionCall,
     readonly host: SessionHost,
+    readonly caller: Caller,
   ) {
     this.#replies = new UnsentReplies(call);
     this.#gone = new Promise((resolve) => {
@@ -117,6 +119,8 @@ export class SessionStream implements TableSession {
     if (this.#state !== 'waiting')
       throw new StorageError('invalid', 'a second open frame on one session');
     this.#cancelTimeout();
+    // Before anything that depends on whether the volume is there.
+    this.host.gate.requireMayOpen(this.caller, open);
     checkAttachmentId(open.attachmentId);
     if (open.streamIndex > STREAM_INDEX_MAX) {
       throw new StorageError(
@@ -142,13 +146,16 @@ export class SessionStream implements TableSession {
     if (this.#isOver()) return;
     this.host.requireSessionsAccepted();
     const record = this.host.requireVolume(open.volumeId);
-    if (open.generation > 0) leases.requireCurrent(open);
-    const before = sessions.predecessor(open);
+    const writer = { ...open, caller: this.caller };
+    if (open.generation > 0) leases.requireCurrent(writer);
+    const before = sessions.predecessor(writer);
     before?.end(
       new StorageError('unavailable', 'a newer session of the same attachment replaces this one'),
     );
     await before?.whenGone();
     if (this.#isOver()) return;
+    // From here on a change of the rules finds this session; one from before is found here.
+    this.host.gate.requireMayOpen(this.caller, open);
     sessions.add(this);
     const device = await options.catalog.open(open.volumeId);
     this.#device = device;
@@ -186,6 +193,7 @@ export class SessionStream implements TableSession {
       requireCurrent: readOnly
         ? () => undefined
         : () => {
+            // Whose generation it is was asked when the session opened.
             leases.requireCurrent(open);
           },
       send: (frame, bytes) => {
@@ -255,8 +263,9 @@ export class SessionStream implements TableSession {
 
   #log(event: string, message: string): void {
     const { volumeId, attachmentId, generation } = this;
+    const peer = this.call.getPeer();
     this.host.options.log.info(
-      { event, volumeId, attachmentId, generation, peer: this.call.getPeer() },
+      { event, volumeId, attachmentId, generation, peer, client: this.caller.label },
       message,
     );
   }

@@ -3,6 +3,7 @@
  * and stream when a new one replaces an old one.
  */
 import type { StorageError } from '../rpc/storage-error.js';
+import { isOwner, type Caller } from './access-caller.js';
 
 export interface TableSession {
   readonly volumeId: string;
@@ -10,6 +11,8 @@ export interface TableSession {
   /** 0: read-only. */
   readonly generation: number;
   readonly streamIndex: number;
+  /** Whose it is: another client's session is not replaced by naming its attachment. */
+  readonly caller: Caller;
   /** Ends the stream with the reason; nothing that it still receives is executed. */
   end(reason: StorageError): void;
   /** Executes nothing new, answers what was received, then ends the stream with the reason. */
@@ -64,12 +67,16 @@ export class SessionTable {
     return false;
   }
 
-  /** The session that a new one of the same attachment and stream replaces. */
+  /** The session that a new one of the same client, attachment and stream replaces. */
   predecessor(
-    open: Pick<TableSession, 'volumeId' | 'attachmentId' | 'streamIndex'>,
+    open: Pick<TableSession, 'volumeId' | 'attachmentId' | 'streamIndex' | 'caller'>,
   ): TableSession | undefined {
     for (const session of this.ofVolume(open.volumeId)) {
-      if (session.attachmentId === open.attachmentId && session.streamIndex === open.streamIndex)
+      if (
+        session.attachmentId === open.attachmentId &&
+        session.streamIndex === open.streamIndex &&
+        isOwner(open.caller, session.caller.names)
+      )
         return session;
     }
     return undefined;

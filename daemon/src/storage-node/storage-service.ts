@@ -1,8 +1,7 @@
 /**
- * The handlers of storage.proto's Storage service over catalog, leases and sessions: decode, ask, encode.
- * A session's stream is session-stream.ts.
+ * What storage.proto's Storage service does, over catalog, leases and sessions. How calls come in, and who may
+ * make them, is storage-handlers.ts; a session's stream is session-stream.ts.
  */
-import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import { StorageError } from '../rpc/storage-error.js';
 import { toServiceError } from '../rpc/status-code.js';
 import type {
@@ -16,14 +15,16 @@ import type {
   ResizeVolumeRequestMessage,
   VolumeMessage,
 } from '../rpc/storage-messages.js';
+import { TRUSTED_CALLER } from './access-caller.js';
+import { AccessControl } from './access-control.js';
+import { AccessGate } from './access-gate.js';
 import { checkAttachmentId } from './attachment-id.js';
-import { LeaseTable } from './lease-table.js';
+import { LeaseTable, type Claimant } from './lease-table.js';
 import type { SessionHost } from './session-host.js';
 import { SessionStream, type SessionCall } from './session-stream.js';
 import type { StorageServiceOptions } from './service-options.js';
 import { SessionTable } from './session-table.js';
 import type { VolumeRecord } from './volume-record.js';
-import { unaryHandler, type UnaryHandler } from './unary-handler.js';
 import { VolumeTurns } from './volume-turns.js';
 import { WriteVerifiers } from './write-verifiers.js';
 
@@ -36,13 +37,16 @@ export class StorageService implements SessionHost {
   readonly sessions = new SessionTable();
   readonly leases: LeaseTable;
   readonly verifiers: WriteVerifiers;
+  readonly gate: AccessGate;
   /** Streams that are open, opening, or have not said yet what they are. */
   #streams = 0;
   #stopping: StorageError | undefined;
   readonly #startedMs: number;
 
   constructor(readonly options: StorageServiceOptions) {
-    const { catalog, clock, wallClock, leaseTimeoutMs } = options;
+    const { catalog, clock, wallClock, leaseTimeoutMs, log } = options;
+    const control = options.access ?? new AccessControl(undefined, log, clock);
+    this.gate = new AccessGate(control, catalog, this.sessions);
     this.#startedMs = clock.nowMs();
     this.verifiers = new WriteVerifiers(options.writeVerifier);
     this.leases = new LeaseTable({
@@ -54,34 +58,6 @@ export class StorageService implements SessionHost {
       isConnected: (volumeId, attachmentId) => this.sessions.isConnected(volumeId, attachmentId),
       evictWriters: (volumeId, reason) => this.sessions.evictWriters(volumeId, reason),
     });
-  }
-
-  /** As grpc.Server.addService wants it, with `withReadableRefusals`. */
-  handlers(): UntypedServiceImplementation {
-    type Named = { name: string };
-    return {
-      GetNode: this.#unary(() => this.getNode()),
-      CreateVolume: this.#unary((request: CreateVolumeRequestMessage) =>
-        this.createVolume(request),
-      ),
-      ListVolumes: this.#unary(() => this.listVolumes()),
-      GetVolume: this.#unary(({ name }: Named) => this.getVolume(name)),
-      ResizeVolume: this.#unary((request: ResizeVolumeRequestMessage) =>
-        this.resizeVolume(request),
-      ),
-      DeleteVolume: this.#unary((request: DeleteVolumeRequestMessage) =>
-        this.deleteVolume(request),
-      ),
-      AcquireLease: this.#unary((request: AcquireLeaseRequestMessage) =>
-        this.acquireLease(request),
-      ),
-      ReleaseLease: this.#unary((request: ReleaseLeaseRequestMessage) =>
-        this.releaseLease(request),
-      ),
-      OpenSession: (call: SessionCall) => {
-        this.#openSession(call);
-      },
-    };
   }
 
   /** No session opens from now on. */
@@ -97,8 +73,10 @@ export class StorageService implements SessionHost {
     this.#streams -= 1;
   }
 
-  async getNode(): Promise<NodeMessage> {
+  /** Counts only what the caller may see. */
+  async getNode(caller = TRUSTED_CALLER): Promise<NodeMessage> {
     const { catalog, clock, software, writeVerifier } = this.options;
+    const visible = this.gate.visible(caller);
     return {
       nodeId: catalog.nodeId,
       software,
@@ -106,8 +84,11 @@ export class StorageService implements SessionHost {
       writeVerifier,
       ...(await catalog.space()),
       uptimeMs: Math.round(clock.nowMs() - this.#startedMs),
-      volumeCount: catalog.list().length,
-      sessionCount: this.sessions.count,
+      volumeCount: visible.length,
+      sessionCount: visible.reduce(
+        (sum, { volumeId }) => sum + this.sessions.ofVolume(volumeId).size,
+        0,
+      ),
     };
   }
 
@@ -128,8 +109,9 @@ export class StorageService implements SessionHost {
     return { volume: await this.describe(record), existed };
   }
 
-  async listVolumes(): Promise<{ volumes: VolumeMessage[] }> {
-    const records = this.options.catalog.list();
+  /** Only what the caller may see. */
+  async listVolumes(caller = TRUSTED_CALLER): Promise<{ volumes: VolumeMessage[] }> {
+    const records = this.gate.visible(caller);
     return { volumes: await Promise.all(records.map((record) => this.describe(record))) };
   }
 
@@ -190,16 +172,22 @@ export class StorageService implements SessionHost {
     });
   }
 
-  async acquireLease(request: AcquireLeaseRequestMessage): Promise<LeaseMessage> {
+  async acquireLease(
+    request: AcquireLeaseRequestMessage,
+    caller = TRUSTED_CALLER,
+  ): Promise<LeaseMessage> {
     const { leaseTimeoutMs, log } = this.options;
     const { attachmentId, takeOver } = request;
     checkAttachmentId(attachmentId);
     // By code points, so that no character is cut in half.
     const description = Array.from(request.description).slice(0, DESCRIPTION_CHARS_MAX).join('');
-    const record = await this.leases.acquire({ ...request, description });
+    const mayTakeOver = this.gate.mayTakeOver(caller, request.volumeId);
+    const by = { caller, mayTakeOver };
+    const record = await this.#acquire({ ...request, description }, by);
     const { name, generation } = record;
+    const client = caller.label;
     log.info(
-      { event: 'lease_granted', volume: name, generation, attachmentId, takeOver },
+      { event: 'lease_granted', volume: name, generation, attachmentId, takeOver, client },
       `volume ${name} is now written by ${description}`,
     );
     return {
@@ -209,8 +197,21 @@ export class StorageService implements SessionHost {
     };
   }
 
-  async releaseLease(request: ReleaseLeaseRequestMessage): Promise<object> {
-    await this.leases.release(request);
+  async #acquire(request: AcquireLeaseRequestMessage, by: Claimant): Promise<VolumeRecord> {
+    try {
+      return await this.leases.acquire(request, by);
+    } catch (error) {
+      if (error instanceof StorageError && error.kind === 'denied')
+        this.gate.noteNoTakeOver(by.caller, request.volumeId);
+      throw error;
+    }
+  }
+
+  async releaseLease(
+    request: ReleaseLeaseRequestMessage,
+    caller = TRUSTED_CALLER,
+  ): Promise<object> {
+    await this.leases.release(request, caller);
     return {};
   }
 
@@ -243,7 +244,8 @@ export class StorageService implements SessionHost {
     return record;
   }
 
-  #openSession(call: SessionCall): void {
+  /** The handler of OpenSession. */
+  openSession(call: SessionCall, caller = TRUSTED_CALLER): void {
     const { sessionsMax } = this.options;
     const refusal =
       this.#streams < sessionsMax
@@ -257,7 +259,7 @@ export class StorageService implements SessionHost {
       return;
     }
     this.#streams += 1;
-    new SessionStream(call, this);
+    new SessionStream(call, this, caller);
   }
 
   /** A holder that is away comes back for its data: only giving the lease up makes a volume free. */
@@ -282,13 +284,5 @@ export class StorageService implements SessionHost {
     if (record === undefined)
       throw new StorageError('not-found', `this node has no volume named ${name}`);
     return record;
-  }
-
-  #unary<Request, Reply>(
-    answer: (request: Request) => Promise<Reply>,
-  ): UnaryHandler<Request, Reply> {
-    return unaryHandler(answer, (error) => {
-      this.options.log.warn({ event: 'call_failed', err: error }, `call failed: ${String(error)}`);
-    });
   }
 }

@@ -3,6 +3,9 @@ import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 
+/** Any call, as far as it tells who is at its other end. */
+export type PeerCall = Pick<ServerUnaryCall<unknown, unknown>, 'getPeer' | 'getAuthContext'>;
+
 export type UnaryHandler<Request, Reply> = (
   call: ServerUnaryCall<Request | StorageError, Reply>,
   reply: sendUnaryData<Reply>,
@@ -14,11 +17,11 @@ export type UnaryHandler<Request, Reply> = (
  * @param onBug called with what is not a StorageError before its detail is lost
  */
 export function unaryHandler<Request, Reply>(
-  answer: (request: Request) => Promise<Reply>,
+  answer: (request: Request, call: PeerCall) => Promise<Reply>,
   onBug: (error: unknown) => void,
 ): UnaryHandler<Request, Reply> {
-  return ({ request }, reply) => {
-    answered(answer, request).then(
+  return (call, reply) => {
+    answered(answer, call).then(
       (message) => {
         reply(null, message);
       },
@@ -31,10 +34,11 @@ export function unaryHandler<Request, Reply>(
 }
 
 async function answered<Request, Reply>(
-  answer: (request: Request) => Promise<Reply>,
-  request: Request | StorageError,
+  answer: (request: Request, call: PeerCall) => Promise<Reply>,
+  call: ServerUnaryCall<Request | StorageError, Reply>,
 ): Promise<Reply> {
+  const { request } = call;
   // A request that could not be decoded: see withReadableRefusals.
   if (request instanceof StorageError) throw request;
-  return await answer(request);
+  return await answer(request, call);
 }

@@ -6,12 +6,12 @@ import fs from 'node:fs/promises';
 import path from 'node:path';
 import { z } from 'zod';
 import { replaceBySpare, writeWithSpare } from './atomic-file.js';
-import { VOLUME_RECORD_FORMAT, type VolumeRecord } from './volume-record.js';
+import { NAMED_HOLDER_FORMAT, VOLUME_RECORD_FORMAT, type VolumeRecord } from './volume-record.js';
 
 const FILE_NAME = 'volume.json';
 
 const RECORD = z.strictObject({
-  format: z.literal(VOLUME_RECORD_FORMAT),
+  format: z.literal([VOLUME_RECORD_FORMAT, NAMED_HOLDER_FORMAT]),
   volumeId: z.string().min(1),
   name: z.string().min(1),
   sizeBytes: z.int().positive(),
@@ -25,6 +25,7 @@ const RECORD = z.strictObject({
       description: z.string(),
       sinceUnixMs: z.int(),
       firstGeneration: z.int().positive(),
+      clientNames: z.array(z.string()).exactOptional(),
     })
     .optional(),
 });
@@ -52,5 +53,7 @@ export function replaceVolumeRecord(folder: string, record: VolumeRecord): Promi
 }
 
 function toText(record: VolumeRecord): string {
-  return `${JSON.stringify({ format: VOLUME_RECORD_FORMAT, ...record }, undefined, 2)}\n`;
+  const format =
+    record.holder?.clientNames === undefined ? VOLUME_RECORD_FORMAT : NAMED_HOLDER_FORMAT;
+  return `${JSON.stringify({ format, ...record }, undefined, 2)}\n`;
 }

@@ -1,7 +1,9 @@
 /**
- * What a node keeps about each volume, in one file per volume (volume.json). Format 1.
+ * What a node keeps about each volume, in one file per volume (volume.json). Format 1; format 2 where the
+ * holder has names, which an older version must not ignore.
  */
 export const VOLUME_RECORD_FORMAT = 1;
+export const NAMED_HOLDER_FORMAT = 2;
 
 export interface LeaseHolder {
   readonly attachmentId: string;
@@ -12,6 +14,8 @@ export interface LeaseHolder {
    * what it logged under any of them may be sent again.
    */
   readonly firstGeneration: number;
+  /** The names in the holder's certificate: only a client with one of them is this holder. Absent without TLS. */
+  readonly clientNames?: readonly string[];
 }
 
 export interface VolumeRecord {
