@@ -36,6 +36,24 @@ beforeEach(() => {
 });
 
 describe('VolumeCatalog', () => {
+  it("has the names of a lease's holder after a restart, in a format that older versions refuse", async () => {
+    const first = await load();
+    const { record } = await first.catalog.create(NEW);
+    const unnamed = { attachmentId: 'a', description: 'me', sinceUnixMs: 1, firstGeneration: 1 };
+    const file = path.join(first.catalog.directory.volumes, record.volumeId, 'volume.json');
+    const format = (): unknown =>
+      (JSON.parse(fs.readFileSync(file, 'utf8')) as { format: unknown }).format;
+    await first.catalog.setLease(record.volumeId, { generation: 1, holder: unnamed });
+    assert.equal(format(), 1);
+    const holder = { ...unnamed, clientNames: ['host-a.example.org'] };
+    await first.catalog.setLease(record.volumeId, { generation: 2, holder });
+    assert.equal(format(), 2);
+    await first.catalog.close();
+    const { catalog } = await load();
+    assert.deepEqual(catalog.byName('v1'), { ...record, generation: 2, holder });
+    await catalog.close();
+  });
+
   it('has a created volume after a restart, with its data and its lease', async () => {
     const first = await load();
     const { record } = await first.catalog.create(NEW);
