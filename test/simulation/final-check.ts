@@ -133,7 +133,7 @@ export class FinalCheck {
         model.readSucceeded(asked, first, payload);
       });
       if (result === undefined) return;
-      if (result.error !== undefined && settings.damageChance === 0)
+      if (result.error !== undefined)
         world.broken('an error needs a reason', `the last read: ${result.error.message}`);
     }
   }

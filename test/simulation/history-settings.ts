@@ -13,7 +13,7 @@ export interface HistorySettings {
   /** Frames go through the real codec. */
   readonly codec: boolean;
   readonly checksum: 'none' | 'crc32c';
-  /** Of a frame with payload; only with checksums. */
+  /** Of a frame; only with checksums. */
   readonly damageChance: number;
   readonly queueDepth: number;
   readonly inFlightBytesMax: number;
@@ -55,7 +55,7 @@ export function drawSettings(random: SeededRandom): HistorySettings {
     blockBytes,
     codec,
     checksum,
-    damageChance: hasDamage ? 0.02 : 0,
+    damageChance: hasDamage ? 0.005 : 0,
     queueDepth,
     inFlightBytesMax: blockBytes * random.pick([8, 64, 1000]),
     nodeRequestsMax: random.pick([1, 3, 16, 1000]),

@@ -60,8 +60,6 @@ async function happen(
   const { random } = world;
   const { settings } = plan;
   const model = new HistoryModel(world, settings.blockCount, settings.blockBytes);
-  // A damaged frame is answered with EIO.
-  model.diskIsSuspect = settings.damageChance > 0;
   let otherLatency: Latency | undefined;
   const machine = new StorageMachine({
     world,
@@ -82,7 +80,9 @@ async function happen(
   machine.start();
   const damage = random.fork('damage');
   const wireForm = settings.codec
-    ? codecForm(() => damage.chance(settings.damageChance))
+    ? codecForm((frameBytes) =>
+        damage.chance(settings.damageChance) ? damage.between(0, frameBytes - 1) : undefined,
+      )
     : VALUE_FORM;
   const conductor: Conductor = new Conductor({
     ...{ world, random: random.fork('conductor'), model, machine, plan, wireForm, folder, bug },

@@ -23,9 +23,14 @@ export class FaultyRelay {
   #refuses = false;
   #delayMs = 0;
   #damage:
-    | { readonly direction: Direction; readonly placeIn: (chunk: Buffer) => number | undefined }
+    | {
+        readonly direction: Direction;
+        readonly placeIn: (chunk: Buffer) => number | undefined;
+        readonly bit: number;
+      }
     | undefined;
   #connections = 0;
+  #damages = 0;
 
   private constructor(
     readonly socketPath: string,
@@ -50,6 +55,11 @@ export class FaultyRelay {
   /** Connections accepted so far. */
   get connections(): number {
     return this.#connections;
+  }
+
+  /** Bits flipped so far. */
+  get damages(): number {
+    return this.#damages;
   }
 
   /** Breaks every connection; what was on its way is lost. */
@@ -91,9 +101,10 @@ export class FaultyRelay {
   /**
    * Flips one bit of the next chunk in this direction that has a place for it.
    * @param placeIn the index of a byte in the chunk, or undefined for another chunk
+   * @param bit which of the byte, 0 to 7
    */
-  damage(direction: Direction, placeIn: (chunk: Buffer) => number | undefined): void {
-    this.#damage = { direction, placeIn };
+  damage(direction: Direction, placeIn: (chunk: Buffer) => number | undefined, bit = 4): void {
+    this.#damage = { direction, placeIn, bit };
   }
 
   async stop(): Promise<void> {
@@ -164,9 +175,11 @@ export class FaultyRelay {
     if (this.#damage?.direction !== direction) return chunk;
     const at = this.#damage.placeIn(chunk);
     if (at === undefined) return chunk;
+    const mask = 1 << this.#damage.bit;
     this.#damage = undefined;
+    this.#damages += 1;
     const damaged = Buffer.from(chunk);
-    damaged.writeUInt8(damaged.readUInt8(at) ^ 0x10, at);
+    damaged.writeUInt8(damaged.readUInt8(at) ^ mask, at);
     return damaged;
   }
 }

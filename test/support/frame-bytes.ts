@@ -20,14 +20,11 @@ export function bytesOf(lazy: {
   return target.subarray(5);
 }
 
-export function requestFrame(
-  requests: BlockRequest[],
-  checksum: 'none' | 'crc32c' = 'none',
-): RequestBatchFrame {
+export function requestFrame(requests: BlockRequest[], seal?: number): RequestBatchFrame {
   return {
     kind: 'requests',
     sequences: requests.map((_, index) => index * 3 + 1),
     requests,
-    checksum,
+    ...(seal === undefined ? {} : { seal }),
   };
 }

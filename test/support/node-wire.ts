@@ -109,7 +109,7 @@ export class SessionWire {
   /** Requests with the sequences from `first` on. */
   request(first: number, ...requests: BlockRequest[]): void {
     const sequences = requests.map((_, index) => first + index);
-    this.send({ kind: 'requests', sequences, requests, checksum: 'none' });
+    this.send({ kind: 'requests', sequences, requests });
   }
 
   /** The next frame of the node. Rejects when the stream ends before. */

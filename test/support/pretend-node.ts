@@ -247,6 +247,7 @@ export class PretendNode implements StorageClient {
       preferredBytes: 4096,
       requestBytesMax: NODE_BYTES,
       checksum: 'none',
+      frameSalt: 0,
       requestsInFlightMax: this.requestsInFlightMax,
       bytesInFlightMax: this.bytesInFlightMax,
     };

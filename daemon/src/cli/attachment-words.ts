@@ -66,6 +66,17 @@ function counterFields(counters: CountersMessage): (readonly [string, string])[]
     ['failed', String(counters.failedRequests)],
     ['in flight', inFlight],
     ['unflushed', formatBytes(counters.unflushedBytes)],
-    ['reconnects', `${counters.reconnects}, ${counters.requestsReplayed} requests sent again`],
+    ['reconnects', reconnectWords(counters)],
   ];
+}
+
+function reconnectWords({
+  reconnects,
+  requestsReplayed,
+  damagedSessions,
+}: CountersMessage): string {
+  const words = `${reconnects}, ${requestsReplayed} requests sent again`;
+  return damagedSessions === 0
+    ? words
+    : `${words}; ${damagedSessions} because data arrived damaged`;
 }

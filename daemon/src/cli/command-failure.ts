@@ -14,6 +14,7 @@ const CODE_OF_KIND: Readonly<Record<StorageErrorKind, FailureCode>> = {
   fenced: 'refused',
   invalid: 'usage',
   exhausted: 'no-space',
+  damaged: 'unreachable',
   unavailable: 'unreachable',
   denied: 'refused',
   internal: 'failed',

@@ -138,7 +138,7 @@ export const DAEMON_SETTINGS = {
   checksum: choice(
     'auto',
     ['auto', 'on', 'off'],
-    'CRC-32C of all data between daemon and node. auto: on for nodes on other machines, off on this one, where there is no wire to damage it.',
+    'CRC-32C of everything that daemon and node say to each other in a session. auto: on for nodes on other machines, off on this one, where there is no wire to damage it.',
   ),
   insecure: flag(
     false,

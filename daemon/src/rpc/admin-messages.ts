@@ -84,6 +84,7 @@ export interface CountersMessage {
   unflushedBytes: number;
   reconnects: number;
   requestsReplayed: number;
+  damagedSessions: number;
 }
 
 export interface DaemonMessage {

@@ -1,7 +1,7 @@
 /**
  * Request and reply batches → wire bytes. An encoded batch is lazy: grpc-js asks a serialized message
  * only for its length and to copy itself behind its own five header bytes, so columns and payload are
- * written once, straight into the buffer that the socket gets. The bytes are those that protobufjs
+ * written once, straight into the buffer that the socket gets, and their checksum behind them. The bytes are those that protobufjs
  * would write (a test compares them), and another test fails if grpc-js begins to ask for more.
  */
 import { BLOCK_ERRNO } from '../block/block-error.js';
@@ -11,7 +11,7 @@ import {
   type BlockRequest,
   type BlockResult,
 } from '../block/block-request.js';
-import { checksumOf } from './checksum.js';
+import { sealBytes, writeSeal } from './frame-seal.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from './storage-messages.js';
 import { varintBytes, writeFixed64, writeVarint } from './wire-reader.js';
 
@@ -21,11 +21,10 @@ export const TAG = {
   batch: 0x12,
   sequence: 0x0a,
   payload: 0x7a,
-  request: { operation: 0x12, offset: 0x1a, length: 0x22, checksum: 0x2a },
+  request: { operation: 0x12, offset: 0x1a, length: 0x22 },
   reply: {
     error: 0x12,
     payloadLength: 0x1a,
-    checksum: 0x22,
     errorText: 0x2a,
     extents: 0x32,
     writeVerifier: 0x39,
@@ -55,7 +54,6 @@ export class LazyRequestBatch implements LazyMessage {
   readonly byteLength: number;
   readonly #batchBytes: number;
   readonly #payloadBytes: number;
-  readonly #checksums: number[] = [];
 
   constructor(readonly frame: RequestBatchFrame) {
     let payload = 0;
@@ -63,17 +61,11 @@ export class LazyRequestBatch implements LazyMessage {
       const carried = payloadBytes(request.payload);
       assertCarries(request, carried);
       payload += carried;
-      if (frame.checksum === 'crc32c' && request.kind === 'write')
-        this.#checksums.push(checksumOf(request.payload));
     }
     const count = frame.requests.length;
     this.#payloadBytes = payload;
-    this.#batchBytes =
-      3 * fieldBytes(8 * count) +
-      fieldBytes(4 * count) +
-      fieldBytes(4 * this.#checksums.length) +
-      fieldBytes(payload);
-    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes;
+    this.#batchBytes = 3 * fieldBytes(8 * count) + fieldBytes(4 * count) + fieldBytes(payload);
+    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes + sealBytes(frame.seal);
   }
 
   get length(): number {
@@ -81,7 +73,7 @@ export class LazyRequestBatch implements LazyMessage {
   }
 
   copy(target: Buffer, targetStart: number): number {
-    const { sequences, requests } = this.frame;
+    const { sequences, requests, seal } = this.frame;
     const wide = 8 * requests.length;
     target[targetStart] = TAG.batch;
     let at = writeVarint(target, this.#batchBytes, targetStart + 1);
@@ -94,14 +86,13 @@ export class LazyRequestBatch implements LazyMessage {
     for (const { offsetBytes } of requests) at = writeFixed64(target, offsetBytes, at);
     at = writeTag(target, TAG.request.length, wide, at);
     for (const { lengthBytes } of requests) at = writeFixed64(target, lengthBytes, at);
-    at = writeFixed32Column(target, TAG.request.checksum, this.#checksums, at);
     if (this.#payloadBytes > 0) {
       at = writeTag(target, TAG.payload, this.#payloadBytes, at);
       for (const { payload } of requests) {
         for (const part of payload) at += part.copy(target, at);
       }
     }
-    return at - targetStart;
+    return writeSeal(target, targetStart, at, seal) - targetStart;
   }
 }
 
@@ -111,23 +102,10 @@ function assertCarries({ kind, lengthBytes }: BlockRequest, carried: number): vo
     throw new Error(`a ${kind} of ${lengthBytes} bytes carries ${carried} bytes`);
 }
 
-function writeFixed32Column(
-  target: Buffer,
-  tag: number,
-  values: readonly number[],
-  at: number,
-): number {
-  if (values.length === 0) return at;
-  let end = writeTag(target, tag, 4 * values.length, at);
-  for (const value of values) end = target.writeUInt32LE(value, end);
-  return end;
-}
-
 export class LazyReplyBatch implements LazyMessage {
   readonly byteLength: number;
   readonly #batchBytes: number;
   readonly #payloadBytes: number;
-  readonly #checksums: number[] = [];
   /** The sparse messages, encoded: few requests fail or ask for extents. */
   readonly #errorTexts: Buffer[] = [];
   readonly #extents: Buffer[] = [];
@@ -139,8 +117,6 @@ export class LazyReplyBatch implements LazyMessage {
       const result = frame.results[index];
       if (result === undefined) continue;
       payload += result.payload.length;
-      if (frame.checksum === 'crc32c' && result.payload.length > 0)
-        this.#checksums.push(checksumOf([result.payload]));
       if (result.error !== undefined && result.error.reason !== '')
         this.#errorTexts.push(encodeErrorText(index, result.error.reason));
       if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result));
@@ -149,12 +125,11 @@ export class LazyReplyBatch implements LazyMessage {
     this.#batchBytes =
       fieldBytes(8 * count) +
       2 * fieldBytes(4 * count) +
-      fieldBytes(4 * this.#checksums.length) +
       sparseBytes(this.#errorTexts) +
       sparseBytes(this.#extents) +
       (frame.writeVerifier === 0n ? 0 : 9) +
       fieldBytes(payload);
-    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes;
+    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes + sealBytes(frame.seal);
   }
 
   get length(): number {
@@ -162,7 +137,7 @@ export class LazyReplyBatch implements LazyMessage {
   }
 
   copy(target: Buffer, targetStart: number): number {
-    const { sequences, results, writeVerifier } = this.frame;
+    const { sequences, results, writeVerifier, seal } = this.frame;
     const narrow = 4 * results.length;
     target[targetStart] = TAG.batch;
     let at = writeVarint(target, this.#batchBytes, targetStart + 1);
@@ -173,7 +148,6 @@ export class LazyReplyBatch implements LazyMessage {
       at = target.writeUInt32LE(error === undefined ? 0 : BLOCK_ERRNO[error.errno], at);
     at = writeTag(target, TAG.reply.payloadLength, narrow, at);
     for (const { payload } of results) at = target.writeUInt32LE(payload.length, at);
-    at = writeFixed32Column(target, TAG.reply.checksum, this.#checksums, at);
     at = writeSparse(target, TAG.reply.errorText, this.#errorTexts, at);
     at = writeSparse(target, TAG.reply.extents, this.#extents, at);
     if (writeVerifier !== 0n) {
@@ -184,7 +158,7 @@ export class LazyReplyBatch implements LazyMessage {
       at = writeTag(target, TAG.payload, this.#payloadBytes, at);
       for (const { payload } of results) at += payload.copy(target, at);
     }
-    return at - targetStart;
+    return writeSeal(target, targetStart, at, seal) - targetStart;
   }
 }
 

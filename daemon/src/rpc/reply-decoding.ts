@@ -2,7 +2,6 @@
  * Wire bytes → a batch of block results. The data of reads becomes views onto the received message,
  * never copies. Whether a result fits its request is for the one who sent it to say.
  */
-import { BlockError } from '../block/block-error.js';
 import {
   DONE,
   EMPTY_BUFFER,
@@ -20,47 +19,33 @@ import {
   type TaggedSpan,
 } from './batch-columns.js';
 import { TAG } from './batch-encoding.js';
-import { ChecksumColumn } from './checksum.js';
 import { lookupType } from './proto-root.js';
 import { toBlockError } from './status-code.js';
 import type { ReplyBatchFrame } from './storage-messages.js';
 
 const LAYOUT = {
   type: lookupType('blkferry.storage.v1.ReplyBatch'),
-  columns: [
-    TAG.sequence,
-    TAG.reply.error,
-    TAG.reply.payloadLength,
-    TAG.reply.checksum,
-    TAG.payload,
-  ],
+  columns: [TAG.sequence, TAG.reply.error, TAG.reply.payloadLength, TAG.payload],
   others: [TAG.reply.errorText, TAG.reply.extents, TAG.reply.writeVerifier],
 };
-type Columns = readonly [Span, Span, Span, Span, Span];
+type Columns = readonly [Span, Span, Span, Span];
 
 const ERROR_TEXT = lookupType('blkferry.storage.v1.ErrorText');
 const EXTENTS = lookupType('blkferry.storage.v1.Extents');
 
-const DAMAGED_READ = new BlockError(
-  'EIO',
-  'checksum mismatch on the wire: the data of a read was damaged on its way from the node',
-);
-
 /**
- * Bytes [start, end) of a frame hold a ReplyBatch. A read whose data does not fit its checksum has
- * failed with EIO.
+ * Bytes [start, end) of a frame hold a ReplyBatch.
  *
  * @throws StorageError 'invalid': the stream can no longer be trusted
  */
 export function decodeReplyBatch(frame: Buffer, start: number, end: number): ReplyBatchFrame {
   const batch = toColumns(frame, start, end, LAYOUT);
   const { bytes } = batch;
-  const [sequence, error, payloadLength, checksum, payload] = batch.columns as Columns;
+  const [sequence, error, payloadLength, payload] = batch.columns as Columns;
   const count = entries(sequence, 8);
   if (entries(error, 4) !== count || entries(payloadLength, 4) !== count)
     invalid('the columns of a reply batch differ in length');
   const rare = batch.others.length === 0 ? NOTHING_RARE : readRare(bytes, batch.others, count);
-  const sums = new ChecksumColumn(bytes, checksum);
   const results = new Array<BlockResult>(count);
   const payloadEnd = payload.start + payload.bytes;
   let payloadAt = payload.start;
@@ -75,9 +60,7 @@ export function decodeReplyBatch(frame: Buffer, start: number, end: number): Rep
     } else if (lengthBytes > 0) {
       const data = bytes.subarray(payloadAt, payloadAt + lengthBytes);
       payloadAt += lengthBytes;
-      results[index] = sums.fits([data])
-        ? { error: undefined, payload: data, extents: DONE.extents }
-        : failed(DAMAGED_READ);
+      results[index] = { error: undefined, payload: data, extents: DONE.extents };
     } else {
       const extents = rare.extents.get(index);
       results[index] =
@@ -85,13 +68,11 @@ export function decodeReplyBatch(frame: Buffer, start: number, end: number): Rep
     }
   }
   if (payloadAt !== payloadEnd) invalid('the payload of a reply batch is longer than its reads');
-  sums.assertUsedUp();
   return {
     kind: 'replies',
     sequences: readSequences(bytes, sequence, count),
     results,
     writeVerifier: rare.writeVerifier,
-    checksum: checksum.bytes > 0 ? 'crc32c' : 'none',
   };
 }
 

@@ -12,7 +12,6 @@ import {
 } from '../block/block-request.js';
 import { entries, invalid, readSequences, toColumns, type Span } from './batch-columns.js';
 import { TAG } from './batch-encoding.js';
-import { ChecksumColumn } from './checksum.js';
 import { lookupType } from './proto-root.js';
 import type { RequestBatchFrame } from './storage-messages.js';
 import { readFixed64 } from './wire-reader.js';
@@ -24,12 +23,11 @@ const LAYOUT = {
     TAG.request.operation,
     TAG.request.offset,
     TAG.request.length,
-    TAG.request.checksum,
     TAG.payload,
   ],
   others: [],
 };
-type Columns = readonly [Span, Span, Span, Span, Span, Span];
+type Columns = readonly [Span, Span, Span, Span, Span];
 
 /** Index: number of the operation. */
 const KINDS: readonly (BlockRequestKind | undefined)[] = kindsByOperation();
@@ -51,7 +49,7 @@ function kindsByOperation(): (BlockRequestKind | undefined)[] {
 export function decodeRequestBatch(frame: Buffer, start: number, end: number): RequestBatchFrame {
   const batch = toColumns(frame, start, end, LAYOUT);
   const { bytes } = batch;
-  const [sequence, operation, offset, length, checksum, payload] = batch.columns as Columns;
+  const [sequence, operation, offset, length, payload] = batch.columns as Columns;
   const count = entries(sequence, 8);
   if (
     entries(operation, 4) !== count ||
@@ -60,9 +58,7 @@ export function decodeRequestBatch(frame: Buffer, start: number, end: number): R
   ) {
     invalid('the columns of a request batch differ in length');
   }
-  const sums = new ChecksumColumn(bytes, checksum);
   const requests = new Array<BlockRequest>(count);
-  const damaged: number[] = [];
   const payloadEnd = payload.start + payload.bytes;
   let payloadAt = payload.start;
   for (let index = 0; index < count; index += 1) {
@@ -79,17 +75,13 @@ export function decodeRequestBatch(frame: Buffer, start: number, end: number): R
         invalid('the writes of a request batch are longer than its payload');
       data = [bytes.subarray(payloadAt, payloadAt + lengthBytes)];
       payloadAt += lengthBytes;
-      if (!sums.fits(data)) damaged.push(index);
     }
     requests[index] = { kind, offsetBytes, lengthBytes, flags, payload: data };
   }
   if (payloadAt !== payloadEnd) invalid('the payload of a request batch is longer than its writes');
-  sums.assertUsedUp();
   return {
     kind: 'requests',
     sequences: readSequences(bytes, sequence, count),
     requests,
-    checksum: checksum.bytes > 0 ? 'crc32c' : 'none',
-    damaged,
   };
 }

@@ -13,6 +13,7 @@ const STATUS_OF_KIND: Readonly<Record<StorageErrorKind, status>> = {
   fenced: status.ABORTED,
   invalid: status.INVALID_ARGUMENT,
   exhausted: status.RESOURCE_EXHAUSTED,
+  damaged: status.DATA_LOSS,
   unavailable: status.UNAVAILABLE,
   denied: status.PERMISSION_DENIED,
   internal: status.INTERNAL,
@@ -34,7 +35,7 @@ const KIND_OF_STATUS: Readonly<Record<status, StorageErrorKind>> = {
   [status.UNIMPLEMENTED]: 'internal',
   [status.INTERNAL]: 'internal',
   [status.UNAVAILABLE]: 'unavailable',
-  [status.DATA_LOSS]: 'internal',
+  [status.DATA_LOSS]: 'damaged',
   [status.UNAUTHENTICATED]: 'denied',
 };
 

@@ -16,7 +16,9 @@ export type StorageErrorKind =
   | 'invalid'
   /** Disk, volume or session limit reached. */
   | 'exhausted'
-  /** The node does not answer, or the connection broke. The only kind worth a retry. */
+  /** Something arrived changed, or did not arrive; nothing of it was used. Worth a retry. */
+  | 'damaged'
+  /** The node does not answer, or the connection broke. Worth a retry. */
   | 'unavailable'
   /** Not allowed to this client. */
   | 'denied'
@@ -32,5 +34,12 @@ export class StorageError extends Error {
     options?: { cause?: unknown },
   ) {
     super(message, options);
+  }
+
+  /** Wraps anything caught that is none as 'internal'; the original stays as `cause`. */
+  static from(reason: unknown): StorageError {
+    if (reason instanceof StorageError) return reason;
+    const sentence = reason instanceof Error ? reason.message : String(reason);
+    return new StorageError('internal', sentence, { cause: reason });
   }
 }

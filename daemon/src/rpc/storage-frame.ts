@@ -4,6 +4,7 @@
  */
 import type { Capabilities } from '../block/device-facts.js';
 import { LazyReplyBatch, LazyRequestBatch, type LazyMessage } from './batch-encoding.js';
+import { SEAL_TAG, readSeal, sealBytes, writeSeal } from './frame-seal.js';
 import { decodeMessage, encodeMessage } from './message-codec.js';
 import { lookupType } from './proto-root.js';
 import { decodeReplyBatch } from './reply-decoding.js';
@@ -37,10 +38,10 @@ export function encodeClientFrame(frame: ClientFrame): LazyMessage {
     case 'requests':
       return new LazyRequestBatch(frame);
     case 'open':
-      return encodeField(encodeMessage(OPEN, { ...frame }));
+      return encodeField(encodeMessage(OPEN, { ...frame }), frame.seal);
     case 'ping':
     case 'pong':
-      return encodeNumber(FIELD.ping, frame.number);
+      return encodeNumber(FIELD.ping, frame.number, frame.seal);
   }
 }
 
@@ -49,18 +50,23 @@ export function encodeNodeFrame(frame: NodeFrame): LazyMessage {
     case 'replies':
       return new LazyReplyBatch(frame);
     case 'opened':
-      return encodeField(encodeMessage(OPENED, toOpenedMessage(frame)));
+      return encodeField(encodeMessage(OPENED, toOpenedMessage(frame)), frame.seal);
     case 'ping':
     case 'pong':
-      return encodeNumber(FIELD.ping, frame.number);
+      return encodeNumber(FIELD.ping, frame.number, frame.seal);
     case 'resized':
-      return encodeNumber(FIELD.resized, frame.sizeBytes);
+      return encodeNumber(FIELD.resized, frame.sizeBytes, frame.seal);
   }
 }
 
 /** @throws StorageError 'invalid' */
 export function decodeClientFrame(frame: Buffer): ClientFrame {
-  const { field, bytes, start, end } = findBody(frame, FIELD.ping);
+  const body = findBody(frame, FIELD.ping);
+  const decoded = toClientFrame(body);
+  return body.seal === undefined ? decoded : { ...decoded, seal: body.seal };
+}
+
+function toClientFrame({ field, bytes, start, end }: Body): ClientFrame {
   switch (field) {
     case FIELD.open:
       return {
@@ -76,7 +82,12 @@ export function decodeClientFrame(frame: Buffer): ClientFrame {
 
 /** @throws StorageError 'invalid' */
 export function decodeNodeFrame(frame: Buffer): NodeFrame {
-  const { field, bytes, start, end } = findBody(frame, FIELD.resized);
+  const body = findBody(frame, FIELD.resized);
+  const decoded = toNodeFrame(body);
+  return body.seal === undefined ? decoded : { ...decoded, seal: body.seal };
+}
+
+function toNodeFrame({ field, bytes, start, end }: Body): NodeFrame {
   switch (field) {
     case FIELD.open:
       return toOpenedFrame(decodeMessage(OPENED, bytes.subarray(start, end)) as OpenedMessage);
@@ -95,6 +106,7 @@ interface Body {
   readonly bytes: Buffer;
   readonly start: number;
   readonly end: number;
+  readonly seal?: number | undefined;
 }
 
 /**
@@ -106,7 +118,10 @@ interface Body {
 function findBody(bytes: Buffer, lastField: number): Body {
   const reader = new WireReader(bytes, 0, bytes.length);
   let body: Body | undefined;
-  for (let tag = reader.tag(); tag !== 0; tag = reader.tag()) {
+  let seal: number | undefined;
+  for (let at = 0, tag = reader.tag(); tag !== 0; at = reader.at, tag = reader.tag()) {
+    if (seal !== undefined)
+      throw new StorageError('invalid', 'a frame goes on behind its checksum');
     const field = tag >>> 3;
     const wireType = tag & 7;
     const isNumber = field >= FIELD.ping && field <= lastField;
@@ -120,10 +135,11 @@ function findBody(bytes: Buffer, lastField: number): Body {
       reader.at += lengthBytes;
     } else {
       reader.skip(wireType);
+      if (tag === SEAL_TAG) seal = readSeal(bytes, at, reader.at - 4);
     }
   }
   if (body === undefined) throw new StorageError('invalid', 'a frame without a known body');
-  return body;
+  return seal === undefined ? body : { ...body, seal };
 }
 
 function joined(first: Body, second: Body): Body {
@@ -132,19 +148,20 @@ function joined(first: Body, second: Body): Body {
   return { field: second.field, bytes, start: 0, end: bytes.length };
 }
 
-function encodeNumber(field: number, number: number): Buffer {
-  const bytes = Buffer.alloc(9);
+function encodeNumber(field: number, number: number, seal: number | undefined): Buffer {
+  const bytes = Buffer.alloc(9 + sealBytes(seal));
   bytes[0] = (field << 3) | WIRE_TYPE.FIXED64;
-  writeFixed64(bytes, number, 1);
+  writeSeal(bytes, 0, writeFixed64(bytes, number, 1), seal);
   return bytes;
 }
 
 /** Field 1 of a frame: open or opened. */
-function encodeField(message: Buffer): Buffer {
+function encodeField(message: Buffer, seal: number | undefined): Buffer {
   const headBytes = 1 + varintBytes(message.length);
-  const bytes = Buffer.alloc(headBytes + message.length);
+  const bytes = Buffer.alloc(headBytes + message.length + sealBytes(seal));
   bytes[0] = (FIELD.open << 3) | WIRE_TYPE.BYTES;
   message.copy(bytes, writeVarint(bytes, message.length, 1));
+  writeSeal(bytes, 0, headBytes + message.length, seal);
   return bytes;
 }
 
@@ -154,6 +171,7 @@ interface OpenedMessage {
   volume: VolumeMessage | undefined;
   capabilities: CapabilitiesMessage | undefined;
   checksum: ChecksumKind;
+  frameSalt: number;
   requestsInFlightMax: number;
   bytesInFlightMax: number;
 }
@@ -176,6 +194,7 @@ function toOpenedMessage(frame: OpenedFrame): OpenedMessage {
     volume: frame.volume,
     capabilities: { ...capabilities, nativeFua: fua === 'native', preferredBytes, requestBytesMax },
     checksum: frame.checksum,
+    frameSalt: frame.frameSalt,
     requestsInFlightMax: frame.requestsInFlightMax,
     bytesInFlightMax: frame.bytesInFlightMax,
   };

@@ -8,6 +8,7 @@
  */
 import type { BlockRequest, BlockResult } from '../block/block-request.js';
 import type { Capabilities } from '../block/device-facts.js';
+import type { Sealed } from './frame-seal.js';
 
 export interface NodeMessage {
   nodeId: string;
@@ -89,7 +90,7 @@ export interface ReleaseLeaseRequestMessage {
 
 export type ChecksumKind = 'none' | 'crc32c';
 
-export interface OpenFrame {
+export interface OpenFrame extends Sealed {
   readonly kind: 'open';
   readonly volumeId: string;
   readonly attachmentId: string;
@@ -99,7 +100,7 @@ export interface OpenFrame {
   readonly checksum: ChecksumKind;
 }
 
-export interface OpenedFrame {
+export interface OpenedFrame extends Sealed {
   readonly kind: 'opened';
   readonly writeVerifier: bigint;
   readonly volume: VolumeMessage;
@@ -107,38 +108,34 @@ export interface OpenedFrame {
   readonly preferredBytes: number;
   readonly requestBytesMax: number;
   readonly checksum: ChecksumKind;
+  /** Where the seals of this session begin; below 2^32. */
+  readonly frameSalt: number;
   readonly requestsInFlightMax: number;
   readonly bytesInFlightMax: number;
 }
 
 /** requests[i] is named sequences[i]; both have the same length. */
-export interface RequestBatchFrame {
+export interface RequestBatchFrame extends Sealed {
   readonly kind: 'requests';
   readonly sequences: readonly number[];
   readonly requests: readonly BlockRequest[];
-  /** Whether the payload travels, or came, with checksums. */
-  readonly checksum: ChecksumKind;
-  /** Received frames only: indices of writes whose payload does not fit its checksum; they must not be applied. */
-  readonly damaged?: readonly number[];
 }
 
 /** results[i] answers sequences[i]; both have the same length. */
-export interface ReplyBatchFrame {
+export interface ReplyBatchFrame extends Sealed {
   readonly kind: 'replies';
   readonly sequences: readonly number[];
   readonly results: readonly BlockResult[];
   /** 0n when the batch answers neither a flush nor a request with FUA. */
   readonly writeVerifier: bigint;
-  /** Whether the payload travels, or came, with checksums. A received read that does not fit has failed with EIO. */
-  readonly checksum: ChecksumKind;
 }
 
-export interface PingFrame {
+export interface PingFrame extends Sealed {
   readonly kind: 'ping' | 'pong';
   readonly number: number;
 }
 
-export interface ResizedFrame {
+export interface ResizedFrame extends Sealed {
   readonly kind: 'resized';
   /** What the volume has now. */
   readonly sizeBytes: number;

@@ -7,7 +7,6 @@
  * newer one. What completes in one turn is answered in one frame, so that batches stay batches on the way
  * back.
  */
-import { BlockError } from '../block/block-error.js';
 import {
   BLOCK_FLAG,
   carriedBytes,
@@ -20,7 +19,7 @@ import type { BlockDevice } from '../block/block-device.js';
 import { checkRequest } from '../block/request-check.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { StorageError } from '../rpc/storage-error.js';
-import type { ChecksumKind, ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
+import type { ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
 import { FlushOrder } from './flush-order.js';
 
 /** A reply frame is closed when it has this much, so that the client can begin with it. */
@@ -36,7 +35,6 @@ export interface SessionLimits {
 export interface NodeSessionOptions {
   readonly device: BlockDevice;
   readonly readOnly: boolean;
-  readonly checksum: ChecksumKind;
   readonly writeVerifier: bigint;
   readonly limits: SessionLimits;
   /** @throws StorageError 'fenced' when the session's generation is not the volume's any more */
@@ -119,14 +117,12 @@ export class NodeSession {
     this.options.requireCurrent();
     const { facts } = this;
     const jobs = this.#admit(frame, facts);
-    const damaged = frame.damaged ?? [];
     this.#receiving = true;
     try {
       for (let index = 0; index < jobs.length; index += 1) {
         const job = jobs[index];
         if (job === undefined) break;
-        const refusal =
-          damaged.length > 0 && damaged.includes(index) ? DAMAGED_WRITE : checkRequest(job, facts);
+        const refusal = checkRequest(job, facts);
         if (refusal === undefined) this.#execute(job);
         else this.#answer(job, failed(refusal));
       }
@@ -161,7 +157,7 @@ export class NodeSession {
 
   /** All rules of the protocol that a batch can break, before any of it is counted or executed. */
   #admit(frame: RequestBatchFrame, facts: DeviceFacts): NodeJob[] {
-    const { limits, checksum } = this.options;
+    const { limits } = this.options;
     const { sequences, requests } = frame;
     const jobs = new Array<NodeJob>(requests.length);
     let lastSequence = this.#lastSequence;
@@ -172,8 +168,6 @@ export class NodeSession {
       const sequence = sequences[index];
       if (request === undefined || sequence === undefined) throw new Error('uneven batch');
       if (sequence <= lastSequence) throw notRising(sequence, lastSequence);
-      if (request.kind === 'write' && checksum !== frame.checksum)
-        throw otherChecksum(frame.checksum, checksum);
       const job = new NodeJob(sequence, request, facts.requestBytesMax);
       // A single request always goes, as clients may rely on.
       const tooLong = count > 0 && bytes + job.carriedBytes > limits.bytesInFlightMax;
@@ -233,13 +227,12 @@ export class NodeSession {
 
   #sendReplies(): void {
     if (this.#ended || this.#sequences.length === 0) return;
-    const { writeVerifier, checksum, send } = this.options;
+    const { writeVerifier, send } = this.options;
     const frame: ReplyBatchFrame = {
       kind: 'replies',
       sequences: this.#sequences,
       results: this.#results,
       writeVerifier: this.#verifierDue ? writeVerifier : 0n,
-      checksum,
     };
     const bytes = this.#replyBytes;
     this.#sequences = [];
@@ -265,22 +258,10 @@ function wake(waiters: readonly (() => void)[]): void {
   for (const waiter of waiters) waiter();
 }
 
-const DAMAGED_WRITE = new BlockError(
-  'EIO',
-  'checksum mismatch on the wire: the data of a write was damaged on its way to the node and was not applied',
-);
-
 function notRising(sequence: number, last: number): StorageError {
   return new StorageError(
     'invalid',
     `request ${sequence} came after request ${last}: sequences must rise`,
-  );
-}
-
-function otherChecksum(came: ChecksumKind, agreed: ChecksumKind): StorageError {
-  return new StorageError(
-    'invalid',
-    `a write came with checksum ${came}, but the session agreed on ${agreed}`,
   );
 }
 

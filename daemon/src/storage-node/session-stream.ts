@@ -3,6 +3,14 @@
  * the end, whoever brings it. What the batches mean is node-session.ts.
  */
 import type { ServerDuplexStream } from '@grpc/grpc-js';
+import { randomInt } from 'node:crypto';
+import {
+  FrameSeals,
+  OPENING_SEAL,
+  checkOpeningSeal,
+  checkSeal,
+  damaged,
+} from '../rpc/frame-seal.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { ClientFrame, NodeFrame, OpenFrame, OpenedFrame } from '../rpc/storage-messages.js';
@@ -34,6 +42,8 @@ export class SessionStream implements TableSession {
   #device: BackendVolume | undefined;
   #session: NodeSession | undefined;
   #halfClosed = false;
+  /** Of frames behind the first, where a checksum was agreed on. */
+  #seals: { readonly salt: number; readonly out: FrameSeals; readonly in: FrameSeals } | undefined;
   readonly #replies: UnsentReplies<NodeFrame>;
   readonly #cancelTimeout: () => void;
   readonly #gone: Promise<void>;
@@ -96,7 +106,11 @@ export class SessionStream implements TableSession {
     // What still comes while draining stays unanswered, and the client sends it elsewhere or later.
     if (this.#state === 'over' || this.#state === 'draining') return;
     try {
-      if (frame instanceof StorageError) throw frame;
+      if (frame instanceof StorageError)
+        throw this.#seals === undefined ? frame : damaged(frame.message, frame);
+      if (this.#state === 'waiting')
+        checkOpeningSeal(frame.kind === 'open' && frame.checksum === 'crc32c', frame);
+      else checkSeal(this.#seals?.in, frame);
       switch (frame.kind) {
         case 'open':
           this.#onOpen(frame);
@@ -111,7 +125,7 @@ export class SessionStream implements TableSession {
           this.#send({ kind: 'pong', number: frame.number }, 0);
       }
     } catch (error) {
-      this.end(toStorageError(error));
+      this.end(StorageError.from(error));
     }
   }
 
@@ -129,6 +143,10 @@ export class SessionStream implements TableSession {
       );
     }
     this.#state = 'opening';
+    if (open.checksum === 'crc32c') {
+      const salt = randomInt(2 ** 32);
+      this.#seals = { salt, out: new FrameSeals(salt), in: new FrameSeals(salt) };
+    }
     this.volumeId = open.volumeId;
     this.attachmentId = open.attachmentId;
     this.generation = open.generation;
@@ -136,7 +154,7 @@ export class SessionStream implements TableSession {
     this.#opening = this.host.turns
       .run(open.volumeId, () => this.#openInTurn(open))
       .catch((error: unknown) => {
-        this.end(toStorageError(error));
+        this.end(StorageError.from(error));
       });
   }
 
@@ -174,6 +192,7 @@ export class SessionStream implements TableSession {
       preferredBytes,
       requestBytesMax,
       checksum: open.checksum,
+      frameSalt: this.#seals?.salt ?? 0,
       ...options.sessionLimits,
     };
     this.#send(opened, 0);
@@ -187,7 +206,6 @@ export class SessionStream implements TableSession {
     return new NodeSession({
       device,
       readOnly,
-      checksum: open.checksum,
       writeVerifier,
       limits: options.sessionLimits,
       requireCurrent: readOnly
@@ -211,7 +229,12 @@ export class SessionStream implements TableSession {
   }
 
   #send(frame: NodeFrame, bytes: number): void {
-    if (!this.#isOver()) this.#replies.send(frame, bytes);
+    if (this.#isOver()) return;
+    if (this.#seals === undefined) this.#replies.send(frame, bytes);
+    else {
+      const seal = frame.kind === 'opened' ? OPENING_SEAL : this.#seals.out.next();
+      this.#replies.send({ ...frame, seal }, bytes);
+    }
   }
 
   /** The client sends nothing more: it gets its answers, then the end. */
@@ -273,10 +296,4 @@ export class SessionStream implements TableSession {
   #isOver(): boolean {
     return this.#state === 'over';
   }
-}
-
-function toStorageError(error: unknown): StorageError {
-  if (error instanceof StorageError) return error;
-  const sentence = error instanceof Error ? error.message : String(error);
-  return new StorageError('internal', sentence, { cause: error });
 }

@@ -2,7 +2,7 @@
  * StorageClient over grpc-js: one channel per node, a deadline on every call, and sentences for people
  * in place of gRPC's.
  *
- * A node that does not answer in time loses its channel, not only the call: a connection whose other end is
+ * A node that does not answer in time, or whose frames arrive damaged, loses its channel, not only the call: a connection whose other end is
  * gone without a word looks alive to HTTP/2 until TCP gives up, after a quarter of an hour, and gRPC would
  * put every further call on it.
  */
@@ -11,7 +11,7 @@ import type { Clock } from '../runtime/clock.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
 import { clientCredentials } from '../rpc/credentials.js';
 import { STORAGE_SERVICE } from '../rpc/service-definition.js';
-import type { StorageError } from '../rpc/storage-error.js';
+import { StorageError } from '../rpc/storage-error.js';
 import type {
   AcquireLeaseRequestMessage,
   CreateVolumeReplyMessage,
@@ -94,7 +94,7 @@ class GrpcStorageClient implements StorageClient {
     const stream = client.makeBidiStreamRequest(
       method.path,
       method.requestSerialize,
-      method.responseDeserialize,
+      readableFrame(method.responseDeserialize),
     ) as unknown as FrameStream;
     const { clock, sessionTimes } = this.options;
     return new GrpcStorageSession(
@@ -146,6 +146,20 @@ class GrpcStorageClient implements StorageClient {
   #explain(error: unknown): StorageError {
     return explainCallError(error, `node`, this.address, 'is blkferry-node running?');
   }
+}
+
+/**
+ * grpc-js makes an INTERNAL without a reason of a frame that cannot be decoded; here the session finds the
+ * StorageError in the frame's place.
+ */
+function readableFrame(decode: (bytes: Buffer) => object): (bytes: Buffer) => object {
+  return (bytes) => {
+    try {
+      return decode(bytes);
+    } catch (error) {
+      return StorageError.from(error);
+    }
+  };
 }
 
 function newChannel({ address, insecure }: StorageClientOptions): Client {

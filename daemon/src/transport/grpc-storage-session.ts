@@ -8,9 +8,15 @@
 import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { changesContent, type BlockRequest } from '../block/block-request.js';
 import type { Clock } from '../runtime/clock.js';
+import {
+  FrameSeals,
+  OPENING_SEAL,
+  checkOpeningSeal,
+  checkSeal,
+  damaged,
+} from '../rpc/frame-seal.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type {
-  ChecksumKind,
   ClientFrame,
   NodeFrame,
   OpenFrame,
@@ -49,27 +55,27 @@ export class GrpcStorageSession implements StorageSession {
   #over = false;
   #opened = false;
   #lastHeardMs: number;
-  /** In force: what the node agreed to when it opened the session. */
-  #checksum: ChecksumKind = 'none';
+  /** Of frames behind the first, where the node agreed to checksums when it opened the session. */
+  #seals: { readonly out: FrameSeals; readonly in: FrameSeals } | undefined;
   #pings = 0;
   #cancelTimer: () => void;
 
   constructor(
     readonly stream: FrameStream,
-    open: Omit<OpenFrame, 'kind'>,
+    readonly open: Omit<OpenFrame, 'kind'>,
     readonly events: SessionEvents,
     readonly clock: Clock,
     readonly times: SessionTimes,
     /** Makes a sentence of what gRPC reports. */
     readonly explain: (error: unknown) => StorageError,
-    /** The node did not answer in time; called before the session ends for it. */
-    readonly onSilence: () => void = () => undefined,
+    /** The node did not answer in time, or damage came; called before the session ends for it. */
+    readonly leaveConnection: () => void = () => undefined,
   ) {
     this.#lastHeardMs = clock.nowMs();
     this.#cancelTimer = clock.setTimer(times.openTimeoutMs, () => {
       this.#endForSilence(`the node did not open the session within ${times.openTimeoutMs} ms`);
     });
-    stream.on('data', (frame: NodeFrame) => {
+    stream.on('data', (frame: NodeFrame | StorageError) => {
       this.#receive(frame);
     });
     stream.on('error', (error: unknown) => {
@@ -81,7 +87,11 @@ export class GrpcStorageSession implements StorageSession {
         this.#end(new StorageError('unavailable', 'the node ended the session'));
       });
     });
-    stream.write({ kind: 'open', ...open });
+    stream.write({
+      kind: 'open',
+      ...open,
+      ...(open.checksum === 'crc32c' ? { seal: OPENING_SEAL } : {}),
+    });
   }
 
   send(sequence: number, request: BlockRequest): void {
@@ -117,11 +127,37 @@ export class GrpcStorageSession implements StorageSession {
     this.#sequences = [];
     this.#requests = [];
     this.#frameBytes = 0;
-    this.stream.write({ kind: 'requests', sequences, requests, checksum: this.#checksum });
+    this.stream.write({ kind: 'requests', sequences, requests, seal: this.#seals?.out.next() });
   }
 
-  #receive(frame: NodeFrame): void {
+  #receive(frame: NodeFrame | StorageError): void {
     if (this.#over) return;
+    let undamaged: NodeFrame;
+    try {
+      undamaged = this.#undamaged(frame);
+    } catch (error) {
+      this.#end(StorageError.from(error));
+      return;
+    }
+    this.#take(undamaged);
+  }
+
+  /** @throws StorageError: nothing of the frame may be used */
+  #undamaged(frame: NodeFrame | StorageError): NodeFrame {
+    if (frame instanceof StorageError)
+      throw this.open.checksum === 'none' ? frame : damaged(frame.message, frame);
+    if (frame.kind !== 'opened' || this.#opened) {
+      checkSeal(this.#seals?.in, frame);
+      return frame;
+    }
+    const isAgreed = frame.checksum === 'crc32c';
+    checkOpeningSeal(isAgreed, frame);
+    if (isAgreed)
+      this.#seals = { out: new FrameSeals(frame.frameSalt), in: new FrameSeals(frame.frameSalt) };
+    return frame;
+  }
+
+  #take(frame: NodeFrame): void {
     this.#lastHeardMs = this.clock.nowMs();
     switch (frame.kind) {
       case 'replies':
@@ -137,7 +173,6 @@ export class GrpcStorageSession implements StorageSession {
           return;
         }
         this.#opened = true;
-        this.#checksum = frame.checksum;
         this.#cancelTimer();
         this.#scheduleProbe();
         this.events.opened(frame);
@@ -177,7 +212,7 @@ export class GrpcStorageSession implements StorageSession {
       }
       if (silentMs >= this.times.probeIntervalMs) {
         this.#pings += 1;
-        this.stream.write({ kind: 'ping', number: this.#pings });
+        this.stream.write({ kind: 'ping', number: this.#pings, seal: this.#seals?.out.next() });
       }
       this.#scheduleProbe();
     });
@@ -185,12 +220,13 @@ export class GrpcStorageSession implements StorageSession {
 
   #endForSilence(sentence: string): void {
     if (this.#over) return;
-    this.onSilence();
+    this.leaveConnection();
     this.#end(new StorageError('unavailable', sentence));
   }
 
   #end(reason: StorageError): void {
     if (this.#over) return;
+    if (reason.kind === 'damaged') this.leaveConnection();
     this.close();
     this.events.ended(reason);
   }

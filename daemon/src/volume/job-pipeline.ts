@@ -19,7 +19,7 @@ import { Resend } from './resend.js';
 import { durableBelow, isFlushPart, planResend, type ResendPart } from './resend-plan.js';
 import { partOfRequest } from './request-part.js';
 import { SendWindow } from './send-window.js';
-import { countAnswer, newCounters, type VolumeCounters } from './volume-counters.js';
+import { countAnswer, countLost, newCounters, type VolumeCounters } from './volume-counters.js';
 
 export interface PipelineOptions {
   readonly limits: InFlightLimits;
@@ -112,8 +112,8 @@ export class JobPipeline {
   }
 
   /** The session is gone. Requests stay; what is sent again is planned anew when the next one opens. */
-  suspend(): void {
-    if (this.#session !== undefined) this.counters.reconnects += 1;
+  suspend(why: 'lost' | 'damaged'): void {
+    if (this.#session !== undefined) countLost(this.counters, why);
     this.#session = undefined;
     this.#window.shut();
     this.#resend.interrupt();

@@ -11,6 +11,7 @@ export interface VolumeCounters {
   failedRequests: number;
   reconnects: number;
   requestsReplayed: number;
+  damagedSessions: number;
 }
 
 export function newCounters(): VolumeCounters {
@@ -24,7 +25,14 @@ export function newCounters(): VolumeCounters {
     failedRequests: 0,
     reconnects: 0,
     requestsReplayed: 0,
+    damagedSessions: 0,
   };
+}
+
+/** Counts a session that was open and has ended. */
+export function countLost(counters: VolumeCounters, why: 'lost' | 'damaged'): void {
+  counters.reconnects += 1;
+  if (why === 'damaged') counters.damagedSessions += 1;
 }
 
 /** Counts an answered request. */

@@ -8,6 +8,7 @@ import type { Clock } from '../runtime/clock.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { StorageClient, StorageSession } from '../transport/storage-client.js';
+import { DamageRow } from './damage-row.js';
 import { retryWaitMs } from './retry-policy.js';
 
 /** Calls for the lease that a daemon which was killed just before may have left on their way. */
@@ -58,6 +59,7 @@ export class VolumeLink {
   #lateCalls = LATE_CALLS_OF_FORMER_RUN;
   #session: StorageSession | undefined;
   #failedTries = 0;
+  readonly #damage = new DamageRow();
   #cancelRetry: (() => void) | undefined;
   /** Counts sessions; events of an older one are not heard. */
   #round = 0;
@@ -76,6 +78,11 @@ export class VolumeLink {
   /** 0 for read-only volumes and before the lease. */
   get generation(): number {
     return this.#generation;
+  }
+
+  /** What is left of a hold time: a node whose frames arrive damaged again and again is as good as away. */
+  holdLeftMs(holdMs: number): number {
+    return Math.max(0, holdMs - this.#damage.lastsMs(this.options.clock.nowMs()));
   }
 
   /** Begins. Settles with the outcome of the first try; tries go on after a rejection until `stop`. */
@@ -190,7 +197,8 @@ export class VolumeLink {
       {
         opened: (facts) => {
           if (!heard()) return;
-          this.#failedTries = 0;
+          // Between a link that damages what it carries and a node, sessions open again and again.
+          if (!this.#damage.isSuspected) this.#failedTries = 0;
           this.events.up(session, facts);
           this.#settleFirstTry();
         },
@@ -229,13 +237,18 @@ export class VolumeLink {
       this.#settleFirstTry(reason);
       return;
     }
+    const told = this.#damage.heard(
+      reason,
+      this.options.client.address,
+      this.options.clock.nowMs(),
+    );
     const waitMs = retryWaitMs(this.#failedTries, this.options.random());
     this.#failedTries += 1;
     this.#cancelRetry = this.options.clock.setTimer(waitMs, () => {
       this.#cancelRetry = undefined;
       void this.#try();
     });
-    this.events.down(reason);
+    this.events.down(told);
     this.#settleFirstTry(reason);
   }
 

@@ -241,7 +241,7 @@ export class Volume implements PacedBlockDevice {
   }
 
   #down(reason: StorageError): void {
-    this.#pipeline.suspend();
+    this.#pipeline.suspend(reason.kind === 'damaged' ? 'damaged' : 'lost');
     const name = this.#state.name === 'active' ? 'holding' : this.#state.name;
     if (name === 'connecting' || name === 'holding' || name === 'failing') {
       this.#moveTo({ name, detail: reason.message });
@@ -253,7 +253,7 @@ export class Volume implements PacedBlockDevice {
   #startHold(): void {
     const { clock, ioHoldTimeoutMs } = this.options;
     if (this.#cancelHold !== undefined || ioHoldTimeoutMs === Infinity) return;
-    this.#cancelHold = clock.setTimer(ioHoldTimeoutMs, () => {
+    this.#cancelHold = clock.setTimer(this.#link.holdLeftMs(ioHoldTimeoutMs), () => {
       if (this.#state.name !== 'holding') return;
       this.#giveUp(`away for more than ${ioHoldTimeoutMs} ms (io_hold_timeout)`);
     });

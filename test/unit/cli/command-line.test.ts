@@ -120,6 +120,7 @@ describe('the command line', () => {
       fenced: 4,
       invalid: 2,
       exhausted: 7,
+      damaged: 5,
       unavailable: 5,
       denied: 4,
       internal: 1,

@@ -40,6 +40,7 @@ export function attachment(fields: Partial<AttachmentMessage> = {}): AttachmentM
       bytesInFlight: 8192,
       unflushedBytes: 65536,
       reconnects: 1,
+      damagedSessions: 0,
       requestsReplayed: 4,
     },
     attachedUnixMs: Date.UTC(2026, 0, 2, 3, 4, 5),

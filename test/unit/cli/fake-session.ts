@@ -95,6 +95,7 @@ export class FakeSession implements StorageSession {
       preferredBytes: 4096,
       requestBytesMax: node.requestBytesMax,
       checksum: 'crc32c',
+      frameSalt: 0,
       requestsInFlightMax: node.requestsInFlightMax,
       bytesInFlightMax: node.bytesInFlightMax,
     });

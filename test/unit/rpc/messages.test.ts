@@ -102,6 +102,7 @@ const counters: CountersMessage = {
   unflushedBytes: 10,
   reconnects: 11,
   requestsReplayed: 12,
+  damagedSessions: 13,
 };
 const attachment: AttachmentMessage = {
   exportName: 'e',

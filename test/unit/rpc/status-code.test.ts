@@ -14,6 +14,7 @@ const BY_PROTOCOL: Readonly<Record<StorageErrorKind, status>> = {
   fenced: status.ABORTED,
   invalid: status.INVALID_ARGUMENT,
   exhausted: status.RESOURCE_EXHAUSTED,
+  damaged: status.DATA_LOSS,
   unavailable: status.UNAVAILABLE,
   denied: status.PERMISSION_DENIED,
   internal: status.INTERNAL,

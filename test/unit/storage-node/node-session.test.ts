@@ -40,7 +40,6 @@ class Fixture {
     this.session = new NodeSession({
       device: this.device,
       readOnly: false,
-      checksum: 'none',
       writeVerifier: 77n,
       limits: { requestsInFlightMax: 100, bytesInFlightMax: REQUEST_BYTES_MAX },
       requireCurrent: () => {
@@ -63,7 +62,7 @@ class Fixture {
 
   batch(requests: BlockRequest[], more: Partial<RequestBatchFrame> = {}): RequestBatchFrame {
     const sequences = requests.map(() => ++this.#sequence);
-    return { kind: 'requests', sequences, requests, checksum: 'none', damaged: [], ...more };
+    return { kind: 'requests', sequences, requests, ...more };
   }
 
   /** Sequence and errno (or 'ok') of every reply so far. */
@@ -231,40 +230,6 @@ describe('NodeSession: broken rules', () => {
     const fixture = new Fixture({ limits: { requestsInFlightMax: 100, bytesInFlightMax: 1024 } });
     fixture.receive(readRequest(0, 4096));
     assert.deepEqual(fixture.answers, [[1, 'ok']]);
-  });
-
-  it('ends when a write comes without the checksum that was agreed on, or with another', () => {
-    const agreed = new Fixture({ checksum: 'crc32c' });
-    assert.throws(
-      () => {
-        agreed.receive(writeRequest(0, BLOCK));
-      },
-      refusal('invalid', /came with checksum none, but the session agreed on crc32c/),
-    );
-    agreed.receive(readRequest(0, 512));
-    const plain = new Fixture();
-    assert.throws(
-      () => {
-        plain.session.receive(plain.batch([writeRequest(0, BLOCK)], { checksum: 'crc32c' }));
-      },
-      refusal('invalid', /agreed on none/),
-    );
-  });
-
-  it('does not apply a write whose data was damaged on the way: EIO, and the others go on', () => {
-    const fixture = new Fixture({ checksum: 'crc32c' });
-    const requests = [writeRequest(0, BLOCK), writeRequest(512, BLOCK), writeRequest(1024, BLOCK)];
-    fixture.session.receive(fixture.batch(requests, { checksum: 'crc32c', damaged: [1] }));
-    assert.deepEqual(fixture.answers, [
-      [1, 'ok'],
-      [2, 'EIO'],
-      [3, 'ok'],
-    ]);
-    assert.match(
-      fixture.frames[0]?.results[1]?.error?.reason ?? '',
-      /checksum mismatch on the wire/,
-    );
-    assert.deepEqual(fixture.device.content.subarray(512, 1024), Buffer.alloc(512));
   });
 });
 

@@ -4,7 +4,9 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { BlockError } from '#daemon/block/block-error.js';
 import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { REQUEST_BYTES_MAX } from '#daemon/block/device-facts.js';
-import type { NodeMessage, OpenFrame } from '#daemon/rpc/storage-messages.js';
+import { FrameSeals } from '#daemon/rpc/frame-seal.js';
+import { encodeClientFrame } from '#daemon/rpc/storage-frame.js';
+import type { ClientFrame, NodeMessage, OpenFrame } from '#daemon/rpc/storage-messages.js';
 import { OPEN_TIMEOUT_MS } from '#daemon/storage-node/session-stream.js';
 import type { SessionWire } from '#test/support/node-wire.js';
 import { ServedNode, until } from '#test/support/served-node.js';
@@ -28,7 +30,7 @@ afterEach(() => served.stop());
 describe('a session', () => {
   it('opens with what the client needs to know', async () => {
     const { generation } = await served.acquire('a');
-    const [, opened] = await served.open({ generation, checksum: 'crc32c' });
+    const [, opened] = await served.open({ generation, checksum: 'crc32c', seal: 0 });
     const { writeVerifier } = await served.wire.call<NodeMessage>('GetNode', {});
     assert.equal(opened.writeVerifier, writeVerifier);
     assert.equal(opened.checksum, 'crc32c');
@@ -129,6 +131,65 @@ describe('a session', () => {
     const silent = served.wire.stream();
     silent.halfClose();
     assert.match((await silent.ended).details, /ended without an open frame/);
+  });
+
+  it('on which a frame was damaged or lost ends with DATA_LOSS, and nothing of the frame is done', async () => {
+    const { generation } = await served.acquire('a');
+    const write: ClientFrame = {
+      kind: 'requests',
+      sequences: [1],
+      requests: [writeRequest(0, BLOCK)],
+    };
+    for (const breakIt of [
+      // Another place for the same data, as a flipped bit in the column of offsets makes of it.
+      (session: SessionWire, seals: FrameSeals) => {
+        const sealed = Buffer.alloc(1000);
+        const message = encodeClientFrame({ ...write, seal: seals.next() });
+        const frameBytes = message.copy(sealed, 0);
+        const place = sealed.indexOf(Buffer.from([0x1a, 8]));
+        sealed[place + 3] = 2;
+        session.send(sealed.subarray(0, frameBytes));
+      },
+      (session: SessionWire) => {
+        session.send(write);
+      },
+      (session: SessionWire) => {
+        session.send({ ...write, seal: new FrameSeals(1).next() });
+      },
+      (session: SessionWire, seals: FrameSeals) => {
+        seals.next();
+        session.send({ kind: 'ping', number: 1, seal: seals.next() });
+      },
+      (session: SessionWire, seals: FrameSeals) => {
+        seals.next();
+        session.send(Buffer.from([0x12, 3, 0x0a, 1, 7]));
+      },
+    ]) {
+      const [session, opened] = await served.open({ generation, checksum: 'crc32c', seal: 0 });
+      assert.equal(opened.seal, 0);
+      const seals = new FrameSeals(opened.frameSalt);
+      const replies = new FrameSeals(opened.frameSalt);
+      session.send({ kind: 'ping', number: 1, seal: seals.next() });
+      assert.deepEqual(await session.next(), { kind: 'pong', number: 1, seal: replies.next() });
+      const device = served.catalog.device('v1');
+      breakIt(session, seals);
+      const { code, details } = await session.ended;
+      assert.equal(code, 'DATA_LOSS');
+      assert.match(details, /data was damaged on its way.*nothing of it was used/);
+      assert.equal(device.submitted.length, 0);
+      await until(() => !served.catalog.isOpen('v1'));
+    }
+    const { code } = await served.wire.open({ generation, checksum: 'crc32c', seal: 1 }).ended;
+    assert.equal(code, 'DATA_LOSS');
+  });
+
+  it('has a salt of its own, so that a frame of another session does not fit', async () => {
+    const salts = new Set<number>();
+    for (let streamIndex = 0; streamIndex < 3; streamIndex += 1) {
+      const [, opened] = await served.open({ streamIndex, checksum: 'crc32c', seal: 0 });
+      salts.add(opened.frameSalt);
+    }
+    assert.equal(salts.size, 3);
   });
 
   it('ends when the client has more unanswered than was agreed', async () => {

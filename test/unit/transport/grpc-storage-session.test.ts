@@ -27,7 +27,7 @@ class PretendStream extends Duplex {
     this.cancelled = true;
   }
 
-  answer(frame: NodeFrame): void {
+  answer(frame: NodeFrame | StorageError): void {
     this.push(frame);
   }
 }
@@ -57,22 +57,28 @@ const OPENED: NodeFrame = {
   preferredBytes: 4096,
   requestBytesMax: 1024,
   checksum: 'none',
+  frameSalt: 0,
   requestsInFlightMax: 10,
   bytesInFlightMax: 4096,
 };
 
-function openSession(): {
+const SALT = 1000;
+const OPENED_SEALED: NodeFrame = { ...OPENED, checksum: 'crc32c', frameSalt: SALT, seal: 0 };
+
+function openSession(checksum: 'none' | 'crc32c' = 'none'): {
   stream: PretendStream;
   clock: FakeClock;
   session: GrpcStorageSession;
   log: string[];
+  left: () => number;
 } {
+  let leftConnections = 0;
   const stream = new PretendStream();
   const clock = new FakeClock();
   const log: string[] = [];
   const session = new GrpcStorageSession(
     stream as unknown as FrameStream,
-    { volumeId: 'v', attachmentId: 'a', generation: 1, streamIndex: 0, checksum: 'none' },
+    { volumeId: 'v', attachmentId: 'a', generation: 1, streamIndex: 0, checksum },
     {
       opened: ({ writeVerifier }) => log.push(`opened ${writeVerifier}`),
       completed: (sequence) => log.push(`completed ${sequence}`),
@@ -83,8 +89,11 @@ function openSession(): {
     clock,
     TIMES,
     (error) => new StorageError('unavailable', `explained: ${(error as Error).message}`),
+    () => {
+      leftConnections += 1;
+    },
   );
-  return { stream, clock, session, log };
+  return { stream, clock, session, log, left: () => leftConnections };
 }
 
 async function opened(): Promise<ReturnType<typeof openSession>> {
@@ -147,7 +156,6 @@ describe('GrpcStorageSession', () => {
       sequences: [1, 2],
       results: [DONE, DONE],
       writeVerifier: 5n,
-      checksum: 'none',
     });
     await settle();
     assert.deepEqual(log, ['opened 5', 'verifier 5', 'completed 1', 'completed 2']);
@@ -204,7 +212,6 @@ describe('GrpcStorageSession', () => {
       sequences: [1],
       results: [DONE],
       writeVerifier: 0n,
-      checksum: 'none',
     });
     await settle();
     assert.deepEqual(early.log, ['ended the node answered requests before it opened the session']);
@@ -222,9 +229,95 @@ describe('GrpcStorageSession', () => {
       sequences: [1],
       results: [DONE],
       writeVerifier: 0n,
-      checksum: 'none',
     });
     await clock.advance(10_000);
     assert.deepEqual(log, ['opened 5']);
+  });
+});
+
+describe('GrpcStorageSession with checksums', () => {
+  const replies = (seal: number | undefined): NodeFrame => ({
+    ...{ kind: 'replies', sequences: [1], results: [DONE], writeVerifier: 0n, seal },
+  });
+
+  it('counts the frames of each direction', async () => {
+    const { stream, session, clock, log } = openSession('crc32c');
+    stream.answer(OPENED_SEALED);
+    await settle();
+    session.send(1, readRequest(0, 512));
+    await settle();
+    session.send(2, readRequest(0, 512));
+    await settle();
+    await clock.advance(1000);
+    assert.deepEqual(
+      stream.sent.map(({ kind, seal }) => [kind, seal]),
+      [
+        ['open', 0],
+        ['requests', SALT + 1],
+        ['requests', SALT + 2],
+        ['ping', SALT + 3],
+      ],
+    );
+    stream.answer(replies(SALT + 1));
+    stream.answer({ kind: 'pong', number: 1, seal: SALT + 2 });
+    stream.answer({ kind: 'resized', sizeBytes: 4096, seal: SALT + 3 });
+    await settle();
+    assert.deepEqual(log, ['opened 5', 'completed 1', 'resized 4096']);
+  });
+
+  it('ends with a frame that does not fit, uses nothing of it, and leaves the connection', async () => {
+    const cannotBeRead = new StorageError('invalid', 'a frame ends inside a field');
+    for (const frame of [
+      replies(SALT + 2),
+      replies(undefined),
+      { kind: 'resized', sizeBytes: 512, seal: 7 } as const,
+      cannotBeRead,
+    ]) {
+      const { stream, log, left } = openSession('crc32c');
+      stream.answer(OPENED_SEALED);
+      stream.answer(frame);
+      stream.answer(replies(SALT + 1));
+      await settle();
+      assert.equal(log.length, 2);
+      assert.match(log[1] ?? '', /^ended data was damaged on its way between daemon and node/);
+      assert.equal(stream.cancelled, true);
+      assert.equal(left(), 1);
+    }
+  });
+
+  it('does not open with facts that were damaged', async () => {
+    const damagedFacts: readonly NodeFrame[] = [
+      { ...OPENED_SEALED, seal: 1 },
+      { ...OPENED_SEALED, seal: undefined },
+      { ...OPENED, seal: 5 },
+    ];
+    for (const frame of damagedFacts) {
+      const { stream, log } = openSession('crc32c');
+      stream.answer(frame);
+      await settle();
+      assert.match(log.join(), /^ended data was damaged.*the first frame/);
+    }
+  });
+
+  it('goes on without, if the node does not grant them', async () => {
+    const { stream, session, log } = openSession('crc32c');
+    stream.answer(OPENED);
+    await settle();
+    session.send(1, readRequest(0, 512));
+    await settle();
+    assert.equal(stream.sent[1]?.seal, undefined);
+    stream.answer(replies(undefined));
+    await settle();
+    assert.deepEqual(log, ['opened 5', 'completed 1']);
+  });
+
+  it('that were not asked for are refused', async () => {
+    const { stream, log } = await opened();
+    stream.answer(replies(3));
+    await settle();
+    assert.deepEqual(log, [
+      'opened 5',
+      'ended a frame came with a checksum, and none was agreed on',
+    ]);
   });
 });
