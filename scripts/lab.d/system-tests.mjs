@@ -2,14 +2,17 @@
 /**
  * Runs the system tests where they belong: on this machine those that start machines of the lab themselves,
  * all of test/system/kernel in one boot of `scripts/lab vm`, all of test/system/xen* in one of `scripts/lab xen`.
+ * Xen, which takes longest, at the same time as the others: an emulated processor takes one real one.
  * Adds the counts up; the last line is that of run-tests.mjs, which does the work in each place.
  *
  * Where the lab cannot be had, what would run there counts as one skip with the reason.
  */
-import { spawnSync } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
+import { spawn, spawnSync } from 'node:child_process';
+import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { Writable } from 'node:stream';
+import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { readAllowedSkips } from '../dev/run-tests.d/allowed-skips.mjs';
@@ -37,7 +40,7 @@ const PLACES = {
   xen: { has: (file) => file.startsWith('test/system/xen'), only: 'test/system/xen' },
 };
 
-function main() {
+async function main() {
   const { values, positionals } = parseArgs({
     allowPositionals: true,
     options: { 'allowed-skips': { type: 'string' }, help: { type: 'boolean' } },
@@ -52,8 +55,19 @@ function main() {
   const allowed = values['allowed-skips'];
   const folder = mkdtempSync(join(tmpdir(), 'blkferry-system-'));
   try {
-    const reports = names.flatMap((name) => runPlace(name, folder, allowed));
-    return printSum(reports);
+    const aside = names.includes('xen') && names.length > 1 ? ['xen'] : [];
+    const asideText = [];
+    const [shown, kept] = await Promise.all([
+      runPlaces(
+        names.filter((name) => !aside.includes(name)),
+        folder,
+        allowed,
+        process.stdout,
+      ),
+      runPlaces(aside, folder, allowed, collector(asideText)),
+    ]);
+    if (aside.length > 0) process.stdout.write(Buffer.concat(asideText));
+    return printSum([...shown, ...kept]);
   } finally {
     rmSync(folder, { recursive: true });
   }
@@ -61,28 +75,50 @@ function main() {
 
 class UsageError extends Error {}
 
-/** @returns [{passed, failures, skips}] */
-function runPlace(name, folder, allowed) {
+/** @param chunks {Buffer[]} what is written to it */
+function collector(chunks) {
+  return new Writable({
+    write(chunk, _encoding, done) {
+      chunks.push(chunk);
+      done();
+    },
+  });
+}
+
+/** One after the other. @returns [{passed, failures, skips}] */
+async function runPlaces(names, folder, allowed, output) {
+  const reports = [];
+  for (const name of names) reports.push(...(await runPlace(name, folder, allowed, output)));
+  return reports;
+}
+
+async function runPlace(name, folder, allowed, output) {
   const files = findTestFiles(rootDirectory, ['system'], undefined)
     .map((file) => file.source)
     .filter((file) => PLACES[name].has(file));
   if (files.length === 0) return [];
+  const share = join(folder, name);
+  mkdirSync(share);
   if (name === 'host') {
-    return files.map((file) => runTests([], testWords(file, folder, allowed), folder, file));
+    const reports = [];
+    for (const file of files) {
+      reports.push(await runTests([], testWords(file, share, allowed), share, file, output));
+    }
+    return reports;
   }
-  console.log(`\nin a machine of scripts/lab ${name}:`);
-  const fetched = spawnSync(lab, ['fetch', '--if-missing', 'vm', name], { encoding: 'utf8' });
+  output.write(`\nin a machine of scripts/lab ${name}:\n`);
+  const fetched = spawnSync(lab, ['fetch', '--if-missing', name], { encoding: 'utf8' });
   if (fetched.status !== 0) {
     const reason = `the lab cannot be had here: ${fetched.stderr.trim().split('\n').at(-1)}`;
-    console.log(`  skipped: ${reason}`);
+    output.write(`  skipped: ${reason}\n`);
     return [skipReport({ file: files[0], reason }, allowed)];
   }
   const { only } = PLACES[name];
   const words = [
-    ...[lab, name, '--timeout', String(PLACE_LIMIT_SECONDS), '--share', folder],
+    ...[lab, name, '--timeout', String(PLACE_LIMIT_SECONDS), '--share', share],
     ...['--udev', join(rootDirectory, 'kmod/udev'), 'sh', '-c', `${LOAD_NBD}; exec "$0" "$@"`],
   ];
-  return [runTests(words, testWords(only, folder, allowed), folder, only)];
+  return [await runTests(words, testWords(only, share, allowed), share, only, output)];
 }
 
 function testWords(only, folder, allowed) {
@@ -98,9 +134,15 @@ function reportFile(folder) {
 }
 
 /** A run without a report is a failure of the place: a machine that crashed, or a time limit. */
-function runTests(before, words, folder, what) {
+async function runTests(before, words, folder, what, output) {
   const [program, ...others] = [...before, ...words];
-  const { status } = spawnSync(program, others, { cwd: rootDirectory, stdio: 'inherit' });
+  const child = spawn(program, others, { cwd: rootDirectory, stdio: ['ignore', 'pipe', 'pipe'] });
+  const ended = new Promise((resolve) => child.once('close', resolve));
+  await Promise.all([
+    pipeline(child.stdout, output, { end: false }),
+    pipeline(child.stderr, output, { end: false }),
+  ]);
+  const status = await ended;
   try {
     const report = JSON.parse(readFileSync(reportFile(folder), 'utf8'));
     rmSync(reportFile(folder));
@@ -132,7 +174,7 @@ function printSum(reports) {
 }
 
 try {
-  process.exitCode = main();
+  process.exitCode = await main();
 } catch (error) {
   const isUsage = error instanceof UsageError || error.code?.startsWith('ERR_PARSE_ARGS');
   console.error(`system-tests: ${error.message}`);

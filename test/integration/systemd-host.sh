@@ -2,10 +2,11 @@
 # A small machine for tests: systemd as process 1 in namespaces of its own, over this machine's files and those
 # of an installation. Nothing it writes is left, except in FOLDER. Needs root with CAP_SYS_ADMIN.
 #
-# usage: test/integration/systemd-host.sh DESTDIR FOLDER
+# usage: test/integration/systemd-host.sh DESTDIR FOLDER [--share-network]
 #
 #   DESTDIR   what scripts/install --destdir made
 #   FOLDER    of the test's: FOLDER/units holds every unit that this machine knows; FOLDER/scratch is made
+#   --share-network  that of this machine; the kernel configures NBD devices from its first network only
 #
 # Prints `ready PID`, the process id of that systemd as seen from here, and ends with it. Or prints
 # `cannot: REASON`: then such a machine cannot be had here.
@@ -15,12 +16,15 @@ READY_SECONDS_MAX=20
 END_SECONDS_MAX=15
 
 main() {
-  local destdir=$1 folder=$2 pid deadline
+  local destdir=$1 folder=$2 network=(--net) pid deadline
+  if [ "${3:-}" = --share-network ]; then
+    network=()
+  fi
   mkdir -p "$folder/scratch"
   trap 'stop; exit 0' TERM INT
   trap stop EXIT
   enter_control_group
-  unshare --mount --pid --fork --uts --ipc --net --cgroup --kill-child=SIGKILL \
+  unshare --mount --pid --fork --uts --ipc "${network[@]}" --cgroup --kill-child=SIGKILL \
     "$0" inside "$destdir" "$folder" </dev/null 2>"$folder/problem" >&2 &
   child=$!
   deadline=$((SECONDS + READY_SECONDS_MAX))

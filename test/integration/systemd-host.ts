@@ -6,6 +6,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import {
+  PATIENCE,
   RunningProgram,
   missingPrograms,
   runProgram,
@@ -18,7 +19,7 @@ const SCRIPT = fileURLToPath(new URL('../../../test/integration/systemd-host.sh'
 const SYSTEM_UNITS = '/usr/lib/systemd/system';
 
 /** A service starts within a second or two; the machine may be busy. */
-const WAIT_LIMIT_MS = 30_000;
+const WAIT_LIMIT_MS = 30_000 * PATIENCE;
 const LOOK_INTERVAL_MS = 50;
 
 export class SystemdHost {
@@ -31,9 +32,14 @@ export class SystemdHost {
   /**
    * @param destdir with an installation
    * @param folder for the units
+   * @param options `sharesNetwork`: with this machine, as is needed to configure NBD devices
    * @returns or a sentence: why there can be no such machine here
    */
-  static async start(destdir: string, folder: string): Promise<SystemdHost | string> {
+  static async start(
+    destdir: string,
+    folder: string,
+    options: { readonly sharesNetwork?: boolean } = {},
+  ): Promise<SystemdHost | string> {
     if (process.getuid?.() !== 0) return 'namespaces for systemd need root';
     if (!fs.existsSync('/lib/systemd/systemd')) return 'systemd is not installed';
     const missing = missingPrograms('unshare', 'nsenter', 'pgrep', 'systemd-sysusers');
@@ -48,7 +54,8 @@ export class SystemdHost {
         fs.cpSync(path.join(source, name), target, { verbatimSymlinks: true });
       }
     }
-    const { program, readyLine } = await RunningProgram.start(SCRIPT, [destdir, folder], {
+    const words = [destdir, folder, ...(options.sharesNetwork === true ? ['--share-network'] : [])];
+    const { program, readyLine } = await RunningProgram.start(SCRIPT, words, {
       readyLine: /^(ready|cannot)/,
     });
     const pid = /^ready (\d+)$/.exec(readyLine)?.[1];
