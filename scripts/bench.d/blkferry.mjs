@@ -4,7 +4,7 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { run, start } from './program.mjs';
 
-const PROGRAM_FOLDER = fileURLToPath(new URL('../../daemon/dist/bin/', import.meta.url));
+const PROGRAM_FOLDER = fileURLToPath(new URL('../../daemon/dist/program/', import.meta.url));
 const COMMAND = path.join(PROGRAM_FOLDER, 'blkferry.js');
 
 /** V8's settings of the programs themselves; their first lines have them, which flags of ours replace. */

@@ -16,6 +16,7 @@ import { dirname, join } from 'node:path';
 import { run } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bundlePrograms } from './bundle.mjs';
 import { readAllowedSkips } from './run-tests.d/allowed-skips.mjs';
 import { findTestFiles, TEST_KINDS } from './run-tests.d/test-files.mjs';
 import { TestReport } from './run-tests.d/test-report.mjs';
@@ -39,6 +40,8 @@ Kinds: ${TEST_KINDS.join(', ')}.
 const JOBS_DEFAULT = 2;
 /** Interop tests measure memory and time, faults measure pauses; system tests emulate machines. */
 const KINDS_ALONE = ['faults', 'interop', 'system'];
+/** Their tests start programs, which must be made of what was compiled last. Of `system`, who boots the machines. */
+const KINDS_WITH_PROGRAMS = ['contract', 'integration', 'faults', 'interop'];
 /** A file that hangs must end before a CI job does. Only programs that measure need minutes. */
 const FILE_TIMEOUT_SECONDS = {
   unit: 60,
@@ -61,6 +64,7 @@ async function main() {
     for (const file of files) console.log(file.source);
     return 0;
   }
+  if (positionals.some((kind) => KINDS_WITH_PROGRAMS.includes(kind))) await bundlePrograms();
   const report = await runFiles(files, positionals, values);
   report.printSummary();
   if (values.report !== undefined) {

@@ -1,17 +1,17 @@
 /**
- * What a running installation needs of the checkout: compiled programs, schemas, the add-on, and the npm
- * packages that are not for development. The list of these is what `npm ci` wrote down when it installed
- * them, so nothing is downloaded, and neither npm nor the network is needed.
+ * What a running installation needs of the checkout: the bundled programs, schemas, the add-on, the npm
+ * packages that no bundle can hold, and the licences of those that are in one. The list of packages is what
+ * `npm ci` wrote down when it installed them, so nothing is downloaded, and neither npm nor the network is
+ * needed.
  *
  * An entry is { path below the program's folder, source | content | link, mode }.
  */
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
+import { EXTERNAL_PACKAGES, PACKAGES_WITH_SCHEMAS, PROGRAMS } from '../dev/bundle.mjs';
 import { InstallFailure } from './install-failure.mjs';
 
-const PROGRAMS = ['blkferry', 'blkferryd', 'blkferry-node'];
-
-/** Of packages only what is loaded, and what their licences ask to go with it. */
+/** Of packages only what is loaded, and what their licences ask to go with a copy of them. */
 const LOADED = /\.(js|cjs|mjs|json|node|proto|wasm)$/;
 const LICENCE = /^(licen[cs]e|copying|notice)/i;
 
@@ -23,10 +23,8 @@ export function programFiles(root, node) {
     copy(root, 'kmod/addon/package.json'),
     copy(root, 'kmod/addon/index.js'),
     copy(root, 'kmod/addon/build/blkferry_kernel.node'),
-    copy(root, 'daemon/nbd-server-helpers/package.json'),
     ...filesBelow(root, 'proto', /\.proto$/),
-    ...filesBelow(root, 'daemon/nbd-server-helpers/dist', /\.js$/),
-    ...filesBelow(root, 'daemon/dist', /\.js$/).map((entry) => startedBy(node, entry)),
+    ...filesBelow(root, 'daemon/dist/program', /\.js$/).map((entry) => startedBy(node, entry)),
     // What `blkferry doctor` compares the installed one with.
     ...filesBelow(root, 'scripts/xen', /^block-blkferry$/),
     ...packageFiles(root),
@@ -36,7 +34,7 @@ export function programFiles(root, node) {
 
 /** Names on the PATH, and the program of each below the program's folder. */
 export function programLinks() {
-  return PROGRAMS.map((name) => [name, `daemon/dist/bin/${name}.js`]);
+  return PROGRAMS.map((name) => [name, `daemon/dist/program/${name}.js`]);
 }
 
 function requireBuild(root) {
@@ -68,21 +66,29 @@ function packageFiles(root) {
     const isOurs = !folder.startsWith('node_modules/');
     // An optional package of another kind of machine is listed and not there.
     if (facts.dev === true || isOurs || !existsSync(path.join(root, folder))) continue;
-    if (facts.link === true) {
+    if (facts.link !== true) entries.push(...ofPackage(root, folder));
+    else if (isLoaded(folder)) {
       entries.push({ path: folder, link: path.relative(path.dirname(folder), facts.resolved) });
-    } else {
-      entries.push(...ofPackage(root, folder));
     }
   }
   return entries;
 }
 
+/** Whether a program loads it from its folder. The native part of @node-rs/crc32 is a package beside it. */
+function isLoaded(folder) {
+  const name = folder.slice('node_modules/'.length);
+  return [...EXTERNAL_PACKAGES, ...PACKAGES_WITH_SCHEMAS].some(
+    (one) => name === one || name.startsWith(`${one}-`),
+  );
+}
+
 /** Nothing of a package that only declares types. */
 function ofPackage(root, folder) {
-  const files = filesBelow(root, folder, LOADED, (name) => name === 'node_modules');
-  return files.every((entry) => entry.path.endsWith('.json'))
-    ? []
-    : [...files, ...filesBelow(root, folder, LICENCE, (name) => name === 'node_modules')];
+  const notBelow = (name) => name === 'node_modules';
+  const files = filesBelow(root, folder, LOADED, notBelow);
+  if (files.every((entry) => entry.path.endsWith('.json'))) return [];
+  const licences = filesBelow(root, folder, LICENCE, notBelow);
+  return isLoaded(folder) ? [...files, ...licences] : licences;
 }
 
 function filesBelow(root, folder, pattern, isLeftOut = () => false) {

@@ -90,7 +90,7 @@ function completions(root, node, places) {
 
 /** What a program of the checkout prints. */
 function answerOf(root, node, name, words) {
-  const script = path.join(root, `daemon/dist/bin/${name}.js`);
+  const script = path.join(root, `daemon/dist/program/${name}.js`);
   const { status, stdout, stderr } = spawnSync(node, [script, ...words], {
     encoding: 'utf8',
     env: { ...process.env, ...SYSTEM_FOLDERS },

@@ -15,6 +15,7 @@ import { Writable } from 'node:stream';
 import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
+import { bundlePrograms } from '../dev/bundle.mjs';
 import { readAllowedSkips } from '../dev/run-tests.d/allowed-skips.mjs';
 import { findTestFiles } from '../dev/run-tests.d/test-files.mjs';
 
@@ -53,6 +54,7 @@ async function main() {
   const unknown = names.find((name) => !(name in PLACES));
   if (unknown !== undefined) throw new UsageError(`there is no place named ${unknown}`);
   const allowed = values['allowed-skips'];
+  await bundlePrograms();
   const folder = mkdtempSync(join(tmpdir(), 'blkferry-system-'));
   try {
     const aside = names.includes('xen') && names.length > 1 ? ['xen'] : [];

@@ -15,7 +15,7 @@ import { attachRequest } from '#test/support/attach-request.js';
 import { FaultyRelay } from '#test/support/faulty-relay.js';
 import { RunningProgram } from '#test/support/program.js';
 
-const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
 /** Of the test's own calls; also in an emulated machine. */
 const CALL_TIMEOUT_MS = 60_000;
 

@@ -11,7 +11,7 @@ import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { FaultStack } from './fault-stack.js';
 import { SEED, waitFor } from './fault-table.js';
 
-const COMMAND = fileURLToPath(new URL('../../../daemon/dist/bin/blkferry.js', import.meta.url));
+const COMMAND = fileURLToPath(new URL('../../../daemon/dist/program/blkferry.js', import.meta.url));
 
 describe('blkferry selftest', () => {
   const folder = temporaryFolder();

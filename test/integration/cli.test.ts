@@ -15,7 +15,7 @@ import type { VolumeMessage } from '#daemon/rpc/storage-messages.js';
 import { RunningProgram } from '#test/support/program.js';
 
 const MiB = 1024 * 1024;
-const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
 
 /** A look at the node takes about half a second: this is half a minute. */
 const LOOKS_MAX = 60;

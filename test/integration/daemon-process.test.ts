@@ -16,7 +16,7 @@ import { RunningProgram, runProgram, type Finished } from '#test/support/program
 import { ServicePair } from '#test/support/service-pair.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
-const SCRIPT = fileURLToPath(new URL('../../../daemon/dist/bin/blkferryd.js', import.meta.url));
+const SCRIPT = fileURLToPath(new URL('../../../daemon/dist/program/blkferryd.js', import.meta.url));
 
 const root = temporaryFolder();
 let folder = '';

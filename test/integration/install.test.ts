@@ -125,7 +125,10 @@ describe('scripts/install', () => {
       env: {},
     });
     assert.equal(stdout.trim(), version);
-    const script = fs.readFileSync(inside('usr/lib/blkferry/daemon/dist/bin/blkferryd.js'), 'utf8');
+    const script = fs.readFileSync(
+      inside('usr/lib/blkferry/daemon/dist/program/blkferryd.js'),
+      'utf8',
+    );
     assert.match(script, /^#!\/\S+ --initial-old-space-size=\d+\n/);
   });
 

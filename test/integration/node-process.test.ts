@@ -11,7 +11,9 @@ import type { StorageClient } from '#daemon/transport/storage-client.js';
 import { RunningProgram, runProgram, type Finished } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
-const SCRIPT = fileURLToPath(new URL('../../../daemon/dist/bin/blkferry-node.js', import.meta.url));
+const SCRIPT = fileURLToPath(
+  new URL('../../../daemon/dist/program/blkferry-node.js', import.meta.url),
+);
 
 const root = temporaryFolder();
 let folder = '';

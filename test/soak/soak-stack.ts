@@ -12,7 +12,7 @@ import type { StorageClient } from '#daemon/transport/storage-client.js';
 import { RunningProgram } from '#test/support/program.js';
 import { FaultDaemon } from '../faults/fault-stack.js';
 
-const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
 const PROBE = new URL('./process-probe.js', import.meta.url).href;
 
 /** Of the soak's own calls; a node that starts on a busy machine needs seconds. */

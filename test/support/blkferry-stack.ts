@@ -17,7 +17,7 @@ import { attachRequest } from './attach-request.js';
 /** For one call of the test to either program. */
 const CALL_TIMEOUT_MS = 20_000;
 
-const PROGRAM_FOLDER = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
+const PROGRAM_FOLDER = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
 
 /** Settings as the programs read them from their environment: BLKFERRY_QUEUE_DEPTH and so on. */
 export interface StackSettings {

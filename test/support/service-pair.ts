@@ -10,7 +10,7 @@ import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.j
 import { PATIENCE, RunningProgram } from './program.js';
 import { attachRequest } from './attach-request.js';
 
-const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
 
 /** A silent node is noticed soon, so that tests need not wait for it. */
 const DAEMON_SETTINGS = {

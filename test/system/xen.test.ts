@@ -22,7 +22,7 @@ import { XenGuest } from './xen-guest.js';
 
 const MIB = 1024 * 1024;
 const VOLUME_BYTES = 64 * MIB;
-const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/bin/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
 const SCRIPT = fileURLToPath(new URL('../../../scripts/xen/block-blkferry', import.meta.url));
 const NODE_ADDRESS = '127.0.0.1:7600';
 /** Where nobody listens. */

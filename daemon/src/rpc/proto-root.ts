@@ -5,9 +5,10 @@
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import protobuf from 'protobufjs';
+import { PROGRAM_ROOT } from '../runtime/program-root.js';
 
 /** The folder that the files' own import paths begin at. */
-export const PROTO_FOLDER = fileURLToPath(new URL('../../../proto/', import.meta.url));
+export const PROTO_FOLDER = fileURLToPath(new URL('proto/', PROGRAM_ROOT));
 
 export const PROTO_FILES = [
   path.join(PROTO_FOLDER, 'blkferry/storage/v1/storage.proto'),

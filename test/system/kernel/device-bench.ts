@@ -16,7 +16,9 @@ import { attachRequest } from '#test/support/attach-request.js';
 import { PATIENCE, runProgram, runSuccessfully, type Finished } from '#test/support/program.js';
 import { ServicePair } from '#test/support/service-pair.js';
 
-const PROGRAM = fileURLToPath(new URL('../../../../daemon/dist/bin/blkferry.js', import.meta.url));
+const PROGRAM = fileURLToPath(
+  new URL('../../../../daemon/dist/program/blkferry.js', import.meta.url),
+);
 
 /** The lab's processor is emulated: everything takes ten to thirty times as long as on a real one. */
 export const SLOW_MS = 120_000 * PATIENCE;

@@ -18,7 +18,7 @@ import { attachRequest } from '#test/support/attach-request.js';
 import { RunningProgram, runProgram } from '#test/support/program.js';
 import { SLOW_MS, missingNbd } from './device-bench.js';
 
-const PROGRAMS = fileURLToPath(new URL('../../../../daemon/dist/bin/', import.meta.url));
+const PROGRAMS = fileURLToPath(new URL('../../../../daemon/dist/program/', import.meta.url));
 const UNIT = fileURLToPath(
   new URL('../../../../scripts/systemd/blkferryd.service', import.meta.url),
 );

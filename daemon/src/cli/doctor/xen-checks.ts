@@ -1,5 +1,6 @@
 /** Xen, where it runs: whether guests can be given what blkferryd attaches. */
 import { readFileSync } from 'node:fs';
+import { PROGRAM_ROOT } from '../../runtime/program-root.js';
 import type { Examination } from './examination.js';
 import { note, ok, problem, warning, type Check } from './finding.js';
 import type { Machine } from './machine.js';
@@ -7,7 +8,7 @@ import type { Machine } from './machine.js';
 const BLOCK_SCRIPT = '/etc/xen/scripts/block-blkferry';
 
 /** The one that belongs to this version. */
-const OWN_BLOCK_SCRIPT = new URL('../../../../scripts/xen/block-blkferry', import.meta.url);
+const OWN_BLOCK_SCRIPT = new URL('scripts/xen/block-blkferry', PROGRAM_ROOT);
 
 const XEN: Check = {
   name: 'xen',
