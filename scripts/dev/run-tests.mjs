@@ -41,7 +41,7 @@ const JOBS_DEFAULT = 2;
 /** Interop tests measure memory and time, faults measure pauses; system tests emulate machines. */
 const KINDS_ALONE = ['faults', 'interop', 'system'];
 /** Their tests start programs, which must be made of what was compiled last. Of `system`, who boots the machines. */
-const KINDS_WITH_PROGRAMS = ['contract', 'integration', 'faults', 'interop'];
+const KINDS_WITH_PROGRAMS = ['contract', 'integration', 'faults', 'interop', 'soak'];
 /** A file that hangs must end before a CI job does. Only programs that measure need minutes. */
 const FILE_TIMEOUT_SECONDS = {
   unit: 60,

@@ -5,7 +5,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { StorageError } from '../rpc/storage-error.js';
 import {
   ATTACHMENTS_FORMAT,

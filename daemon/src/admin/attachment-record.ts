@@ -1,6 +1,6 @@
 /** What is kept of each attachment, so that a restarted daemon makes it again. Format 1. */
 import { randomUUID } from 'node:crypto';
-import { z } from 'zod';
+import * as z from 'zod';
 
 export const ATTACHMENTS_FORMAT = 1;
 

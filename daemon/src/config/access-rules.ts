@@ -5,7 +5,7 @@
  *
  * Rules only give; what none gives is refused.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { firstMatch, matches } from './name-pattern.js';
 import { PATTERNS, RULE_NAME, parseRules, readRuleFile, ruleLabel } from './rule-file.js';
 

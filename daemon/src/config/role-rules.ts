@@ -2,7 +2,7 @@
  * Who may do what with a daemon over TCP: the rules of `admin.access_file`, and the role they give, as
  * values. Which call needs which role is admin/caller-role.ts.
  */
-import { z } from 'zod';
+import * as z from 'zod';
 import { firstMatch } from './name-pattern.js';
 import { PATTERNS, RULE_NAME, parseRules, readRuleFile, ruleLabel } from './rule-file.js';
 

@@ -4,7 +4,7 @@
  */
 import { readFileSync, statSync } from 'node:fs';
 import { TomlError, parse } from 'smol-toml';
-import { z } from 'zod';
+import * as z from 'zod';
 import { patternProblem } from './name-pattern.js';
 
 /** Every call of a client looks through the rules; a site has tens of them. */

@@ -3,7 +3,7 @@
  * declarations come the checks, the commented default file (--print-config) and the messages.
  */
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { addressProblem } from '../rpc/node-address.js';
 import {
   BYTES_FORM,

@@ -10,7 +10,7 @@
 import { randomUUID } from 'node:crypto';
 import fs from 'node:fs';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { replaceFile, syncFolder } from './atomic-file.js';

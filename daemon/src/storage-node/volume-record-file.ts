@@ -4,7 +4,7 @@
  */
 import fs from 'node:fs/promises';
 import path from 'node:path';
-import { z } from 'zod';
+import * as z from 'zod';
 import { replaceBySpare, writeWithSpare } from './atomic-file.js';
 import { NAMED_HOLDER_FORMAT, VOLUME_RECORD_FORMAT, type VolumeRecord } from './volume-record.js';
 
