@@ -93,6 +93,13 @@ export class DeviceBench extends ServicePair {
     return Math.round((await this.storage.getVolume(name)).allocatedBytes / 1024 ** 2);
   }
 
+  nodeAnswers(): Promise<boolean> {
+    return this.storage.getNode().then(
+      () => true,
+      () => false,
+    );
+  }
+
   /** The command, as people type it. */
   blkferry(...words: readonly string[]): Promise<Finished> {
     return runProgram(PROGRAM, words, {

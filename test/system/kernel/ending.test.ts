@@ -90,6 +90,8 @@ describe('a device that is to end', { skip: missingNbd() }, () => {
     assert.notEqual(await program.ended(), 0);
     assert.equal(stateOf(program.pid), '');
     await until('the end of the device', 10_000, () => !fs.existsSync(device));
+    // It gave up on connections that were silent for so long, this test's among them.
+    await until('an answer of the node', 10_000, () => bench.nodeAnswers());
   });
 
   it('does when somebody else disconnects it; the daemon notices, and detach cleans up', async () => {
