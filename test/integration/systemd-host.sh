@@ -96,6 +96,7 @@ inside() {
 
 mount_control_groups() {
   if [ "$(stat --file-system --format=%T /sys/fs/cgroup)" = cgroup2fs ]; then
+    umount --lazy /sys/fs/cgroup
     mount -t cgroup2 cgroup2 /sys/fs/cgroup
     return
   fi
