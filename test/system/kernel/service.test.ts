@@ -87,14 +87,15 @@ describe('the daemon as a service, with a device', { skip: missingNbd() }, () =>
   });
 
   it('says who has it open, and takes it away when nobody does', async () => {
-    const fd = fs.openSync(DEVICE, 'r');
-    try {
-      const { status, stderr } = await host.run('blkferry', 'detach', 'disk0');
-      assert.notEqual(status, 0);
-      assert.match(stderr, /open in /);
-    } finally {
-      fs.closeSync(fd);
-    }
+    await host.writeUnit(
+      'opener.service',
+      `[Service]\nExecStart=/bin/sleep infinity\nStandardInput=file:${DEVICE}\n`,
+    );
+    await host.systemctl('start', 'opener');
+    const { status, stderr } = await host.run('blkferry', 'detach', 'disk0');
+    assert.notEqual(status, 0);
+    assert.match(stderr, /open in sleep/);
+    await host.systemctl('stop', 'opener');
     await blkferry('detach', 'disk0');
     await until('the end of the device', 10_000, () => !fs.existsSync(DEVICE));
   });
