@@ -44,7 +44,7 @@ const KINDS_ALONE = ['faults', 'interop', 'system'];
 const KINDS_WITH_PROGRAMS = ['contract', 'integration', 'faults', 'interop', 'soak'];
 /** A file that hangs must end before a CI job does. Only programs that measure need minutes. */
 const FILE_TIMEOUT_SECONDS = {
-  unit: 60,
+  unit: 120,
   contract: 120,
   property: 180,
   simulation: 300,
