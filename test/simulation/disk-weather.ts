@@ -74,10 +74,18 @@ export class DiskWeather {
     });
   }
 
-  /** Nobody has the volume open: what a failed sync left in the cache is dropped sooner or later. */
-  closed(disk: SimulatedDisk): void {
+  /** The process has heard of a failed sync: from now on the kernel may drop its pages at any time. */
+  failureTold(disk: SimulatedDisk): void {
+    this.world.schedule(this.random.pick([0, 5, 100, 2_000]), () => {
+      this.dropLost(disk);
+    });
+  }
+
+  /** What a failed sync left in the cache goes. */
+  dropLost(disk: SimulatedDisk): void {
     const blocks = disk.evictLost();
     if (blocks === 0) return;
+    this.world.count('blocks of a failed sync that left the cache', blocks);
     this.world.note(`disk: ${blocks} blocks of a failed sync left the cache`);
     this.events.cacheLost('pages of a failed sync left the cache');
   }

@@ -268,6 +268,11 @@ export const BUGS_TO_FIND: readonly BugToFind[] = [
     options: { faults: ['failing syncs', ...NODE_DIES] },
   },
   {
+    name: 'sessions go on after a failed flush, and read what is left',
+    bug: replacing(SessionTable, 'endAll', () => () => undefined),
+    options: { faults: ['failing syncs'], ...MANY },
+  },
+  {
     name: 'overlapping writes of one batch change places',
     bug: onDevice(changingPlaces()),
     options: MANY,

@@ -33,6 +33,7 @@ const EXERCISED = [
   'changes that failed half done',
   'syncs that failed',
   'blocks lost by a failed sync',
+  'blocks of a failed sync that left the cache',
   'replay log: found after a death',
   'replay log: torn tail',
   'replay log: full',

@@ -49,6 +49,7 @@ export class SimulatedVolume implements BackendVolume {
       weather.sync(disk, (error) => {
         process.deliver(() => {
           done(error);
+          if (error !== null) weather.failureTold(disk);
         });
       });
     });
@@ -104,7 +105,7 @@ export class SimulatedVolume implements BackendVolume {
         this.#whenIdle.push(resolve);
       });
     await this.#flushes.whenIdle();
-    this.weather.closed(this.disk);
+    this.weather.dropLost(this.disk);
   }
 
   #flush(done: (error: BlockError | undefined) => void): void {

@@ -100,7 +100,7 @@ export class StorageMachine {
     this.#unaware.clear();
     this.#runs += 1;
     // Nobody has the volume open: what a failed sync left in the cache may be dropped.
-    this.weather.closed(this.disk);
+    this.weather.dropLost(this.disk);
     const process = new SimulatedProcess(world, `node ${this.#runs}`);
     this.#process = process;
     const catalog = new SimulatedCatalog({

@@ -19,6 +19,7 @@ import {
 import type { BlockCompletion } from '#daemon/block/block-device.js';
 import { REQUEST_BYTES_MAX, type DeviceFacts } from '#daemon/block/device-facts.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
+import { FlushFailure } from '#daemon/storage-node/backend/flush-failure.js';
 import type { BackendVolume } from '#daemon/storage-node/backend/backend.js';
 import type { Catalog, NewVolume } from '#daemon/storage-node/catalog.js';
 import type { VolumeRecord } from '#daemon/storage-node/volume-record.js';
@@ -33,6 +34,7 @@ export class MemoryDevice implements BackendVolume {
   /** Every request submitted, in order. */
   readonly submitted: BlockRequest[] = [];
   flushError: BlockError | undefined;
+  writeError: BlockError | undefined;
   closed = false;
   #held: Held[] | undefined;
 
@@ -109,7 +111,10 @@ export class MemoryDevice implements BackendVolume {
         return { ...DONE, payload: Buffer.from(this.content.subarray(offsetBytes, endBytes)) };
       case 'write':
         Buffer.concat(payload).copy(this.content, offsetBytes);
-        return (flags & 1) !== 0 && this.flushError !== undefined ? failed(this.flushError) : DONE;
+        if (this.writeError !== undefined) return failed(this.writeError);
+        return (flags & 1) !== 0 && this.flushError !== undefined
+          ? failed(FlushFailure.of(this.flushError))
+          : DONE;
       case 'trim':
       case 'write-zeroes':
         this.content.fill(0, offsetBytes, endBytes);

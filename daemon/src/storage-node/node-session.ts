@@ -16,10 +16,12 @@ import {
   type BlockResult,
 } from '../block/block-request.js';
 import type { BlockDevice } from '../block/block-device.js';
+import type { BlockError } from '../block/block-error.js';
 import { checkRequest } from '../block/request-check.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
+import { FlushFailure } from './backend/flush-failure.js';
 import { FlushOrder } from './flush-order.js';
 
 /** A reply frame is closed when it has this much, so that the client can begin with it. */
@@ -41,8 +43,8 @@ export interface NodeSessionOptions {
   readonly requireCurrent: () => void;
   /** Takes a frame of about so many bytes. */
   readonly send: (frame: ReplyBatchFrame, bytes: number) => void;
-  /** A flush or FUA failed: what was answered before may be lost. */
-  readonly flushFailed: () => void;
+  /** A flush, or the one behind a FUA, failed: what was answered before may be lost. It is answered already. */
+  readonly flushFailed: (error: BlockError) => void;
 }
 
 /** A request with what is needed to answer it. One shape for all, made once per request. */
@@ -121,7 +123,8 @@ export class NodeSession {
     try {
       for (let index = 0; index < jobs.length; index += 1) {
         const job = jobs[index];
-        if (job === undefined) break;
+        // Ended: a flush among them failed.
+        if (job === undefined || this.#ended) break;
         const refusal = checkRequest(job, facts);
         if (refusal === undefined) this.#execute(job);
         else this.#answer(job, failed(refusal));
@@ -196,11 +199,13 @@ export class NodeSession {
 
   readonly #onCompleted = (job: NodeJob, result: BlockResult): void => {
     this.#executing -= 1;
-    if (result.error !== undefined && isDurabilityRequest(job)) this.options.flushFailed();
     if (job.section >= 0 && !this.#ended) {
       for (const flush of this.#flushes.changeEnded(job.section)) this.#submit(flush);
     }
     this.#answer(job, result);
+    const { error } = result;
+    if (error !== undefined && (job.kind === 'flush' || error instanceof FlushFailure))
+      this.options.flushFailed(error);
     if (this.#executing === 0 && this.#whenIdle.length > 0) wake(this.#whenIdle.splice(0));
   };
 

@@ -21,6 +21,7 @@ import { NodeSession } from './node-session.js';
 import type { SessionHost } from './session-host.js';
 import type { TableSession } from './session-table.js';
 import { UnsentReplies } from './unsent-replies.js';
+import { failedDeviceClosed, flushFailed } from './volume-failure.js';
 
 /** The part of grpc.ServerDuplexStream that is used. A frame that cannot be decoded arrives as the error. */
 export type SessionCall = ServerDuplexStream<ClientFrame | StorageError, NodeFrame>;
@@ -171,6 +172,7 @@ export class SessionStream implements TableSession {
       new StorageError('unavailable', 'a newer session of the same attachment replaces this one'),
     );
     await before?.whenGone();
+    await failedDeviceClosed(this.host, open.volumeId);
     if (this.#isOver()) return;
     // From here on a change of the rules finds this session; one from before is found here.
     this.host.gate.requireMayOpen(this.caller, open);
@@ -201,7 +203,7 @@ export class SessionStream implements TableSession {
   }
 
   #newSession(open: OpenFrame, device: BackendVolume, writeVerifier: bigint): NodeSession {
-    const { leases, verifiers, options } = this.host;
+    const { leases, options } = this.host;
     const readOnly = open.generation === 0;
     return new NodeSession({
       device,
@@ -217,13 +219,8 @@ export class SessionStream implements TableSession {
       send: (frame, bytes) => {
         this.#send(frame, bytes);
       },
-      flushFailed: () => {
-        // Said once: a guest asks again and again.
-        if (!verifiers.flushFailed(open.volumeId, device)) return;
-        options.log.warn(
-          { event: 'flush_failed', volumeId: open.volumeId },
-          `volume ${open.volumeId} could not be made durable; look at the node's disk`,
-        );
+      flushFailed: (error) => {
+        flushFailed(this.host, open.volumeId, device, error);
       },
     });
   }

@@ -82,6 +82,16 @@ export class SessionTable {
     return undefined;
   }
 
+  /** Ends every session of a volume, now. */
+  endAll(volumeId: string, reason: StorageError): void {
+    for (const session of [...this.ofVolume(volumeId)]) session.end(reason);
+  }
+
+  /** Resolves when the sessions that a volume has now are gone. */
+  async allGone(volumeId: string): Promise<void> {
+    await Promise.all([...this.ofVolume(volumeId)].map((session) => session.whenGone()));
+  }
+
   /** Ends the writing sessions of a volume; resolves when all are gone. */
   async evictWriters(volumeId: string, reason: StorageError): Promise<void> {
     const writers = [...this.ofVolume(volumeId)].filter(({ generation }) => generation > 0);

@@ -147,8 +147,10 @@ export class StorageService implements SessionHost {
       return await this.options.catalog.resize(volumeId, sizeBytes);
     } catch (error) {
       // Linux tells of a lost write once: this may have been the one who was told.
-      if (error instanceof StorageError && error.kind === 'internal')
+      if (error instanceof StorageError && error.kind === 'internal') {
         this.verifiers.distrust(volumeId);
+        this.sessions.endAll(volumeId, new StorageError('unavailable', error.message));
+      }
       throw error;
     }
   }

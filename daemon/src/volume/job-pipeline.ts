@@ -12,8 +12,11 @@ import {
   type BlockResult,
 } from '../block/block-request.js';
 import type { BlockCompletion } from '../block/block-device.js';
+import { StorageError } from '../rpc/storage-error.js';
 import type { StorageSession } from '../transport/storage-client.js';
-import { InFlightTable, Job, type InFlightLimits } from './in-flight.js';
+import { checkedAnswer, replayDetail } from './answer-check.js';
+import { InFlightTable, Job } from './in-flight.js';
+import type { PipelineOptions, SessionTerms } from './pipeline-options.js';
 import type { ReplayLog } from './replay-log.js';
 import { Resend } from './resend.js';
 import { durableBelow, isFlushPart, planResend, type ResendPart } from './resend-plan.js';
@@ -21,25 +24,11 @@ import { partOfRequest } from './request-part.js';
 import { SendWindow } from './send-window.js';
 import { countAnswer, countLost, newCounters, type VolumeCounters } from './volume-counters.js';
 
-export interface PipelineOptions {
-  readonly limits: InFlightLimits;
-  readonly replayLog: ReplayLog;
-  /** Runs a callback at the end of the current turn of the event loop. */
-  readonly defer: (callback: () => void) => void;
-  /** An answered write is lost, or cannot be kept: nothing may go on. */
-  readonly onLoss: (detail: string) => void;
-  /** The node answered something that it was not asked. */
-  readonly onUnasked: (sequence: number) => void;
-  /** Something was answered: there may be room, or nothing left. */
-  readonly onProgress: () => void;
-}
-
-/** What a session said when it opened. */
-export interface SessionTerms {
-  readonly requestsInFlightMax: number;
-  readonly bytesInFlightMax: number;
-  readonly writeVerifier: bigint;
-}
+/**
+ * The volume's own flushes may fail so often in a row; nobody else hears of them, and the log is full or about
+ * to be. With the waits between sessions that is a second or more: a path that failed over, space that was freed.
+ */
+const OWN_FLUSH_FAILURES_MAX = 8;
 
 export class JobPipeline {
   readonly counters: VolumeCounters = newCounters();
@@ -52,6 +41,8 @@ export class JobPipeline {
   #writeVerifier: bigint | undefined;
   #nextSequence: number;
   #backgroundFlush: Job | undefined;
+  /** In a row, of the volume's own flushes. */
+  #ownFlushesFailed = 0;
   #turnEnds = false;
 
   constructor(readonly options: PipelineOptions) {
@@ -125,7 +116,7 @@ export class JobPipeline {
     else {
       const job = this.#inFlight.take(sequence);
       if (job === undefined) {
-        this.options.onUnasked(sequence);
+        this.#unasked(sequence);
         return;
       }
       this.#window.release(job);
@@ -159,36 +150,54 @@ export class JobPipeline {
   #completedPart(sequence: number, answer: BlockResult): void {
     const settled = this.#resend.completed(sequence, answer);
     if (settled === undefined) {
-      this.options.onUnasked(sequence);
+      this.#unasked(sequence);
       return;
     }
     const { part, job, result } = settled;
     this.#window.release(job);
     if (part.isReplay) {
-      if (answer.error !== undefined)
-        this.options.onLoss(`${replayDetail(job)}: ${answer.error.reason}`);
+      if (answer.error !== undefined) this.options.onLoss(replayDetail(job, answer.error));
       return;
     }
     if (result === undefined) return;
     const owner = this.#inFlight.take(part.sequence);
     if (owner !== undefined) this.#settle(owner, result);
+    if (isFlushPart(part) && answer.error !== undefined) this.#flushFailed(job, answer.error);
+  }
+
+  #unasked(sequence: number): void {
+    const sentence = `the node answered request ${sequence}, which was not asked`;
+    this.options.onBroken(new StorageError('internal', sentence));
   }
 
   #settle(job: Job, result: BlockResult): void {
     if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
-    if (result.error === undefined) {
-      if (job.request.kind === 'flush') {
-        const below = durableBelow(job.sequence, this.#inFlight.values());
-        this.#log.dropBelow(Math.min(below, this.#resend.owedFrom));
-      }
-    } else if (job.origin !== 'client') {
-      this.options.onLoss(
-        `the node could not make answered writes durable: ${result.error.reason}`,
-      );
-    } else if (changesContent(job.request.kind)) {
-      this.#log.remove(job.sequence);
-    }
+    const { kind } = job.request;
+    if (result.error !== undefined && changesContent(kind)) this.#log.remove(job.sequence);
+    if (result.error === undefined && kind === 'flush') this.#flushed(job);
     if (job.origin === 'client') this.#answer(job, result);
+    if (result.error !== undefined && kind === 'flush') this.#flushFailed(job, result.error);
+  }
+
+  #flushed({ sequence }: Job): void {
+    this.#ownFlushesFailed = 0;
+    const below = durableBelow(sequence, this.#inFlight.values());
+    this.#log.dropBelow(Math.min(below, this.#resend.owedFrom));
+  }
+
+  /**
+   * What a node could not make durable it may forget at any time, so nothing more is read from it before the log
+   * has been sent again; the node may not have thought of that (storage.proto, contract 4).
+   */
+  #flushFailed({ origin }: Job, { reason }: BlockError): void {
+    const sentence = `the node could not make answered writes durable: ${reason}`;
+    if (origin !== 'client') this.#ownFlushesFailed += 1;
+    if (this.#ownFlushesFailed >= OWN_FLUSH_FAILURES_MAX) {
+      this.options.onLoss(`${sentence} (${this.#ownFlushesFailed} times in a row)`);
+      return;
+    }
+    this.#writeVerifier = undefined;
+    this.options.onBroken(new StorageError('unavailable', sentence));
   }
 
   #answer(job: Job, result: BlockResult): void {
@@ -285,16 +294,4 @@ export class JobPipeline {
       ? this.#log.load(sequence, offsetBytes, lengthBytes)
       : partOfRequest(unanswered.request, offsetBytes, lengthBytes);
   }
-}
-
-/** A read of the wrong length would shift everything behind it on the client's connection. */
-function checkedAnswer({ request }: Job, answer: BlockResult): BlockResult {
-  if (request.kind !== 'read' || answer.error !== undefined) return answer;
-  if (answer.payload.length === request.lengthBytes) return answer;
-  const sentence = `the node answered a read of ${request.lengthBytes} bytes with ${answer.payload.length}`;
-  return failed(new BlockError('EIO', sentence));
-}
-
-function replayDetail({ request }: Job): string {
-  return `an answered ${request.kind} at byte ${request.offsetBytes} could not be sent again after the node lost it`;
 }

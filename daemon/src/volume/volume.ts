@@ -60,9 +60,8 @@ export class Volume implements PacedBlockDevice {
       onLoss: (detail) => {
         this.#fence(detail);
       },
-      onUnasked: (sequence) => {
-        const sentence = `the node answered request ${sequence}, which was not asked`;
-        this.#link.restart(new StorageError('internal', sentence));
+      onBroken: (reason) => {
+        this.#link.restart(reason);
       },
       onProgress: () => {
         this.#wakeWaiters();

@@ -270,6 +270,14 @@ describe('NodeSession: durability', () => {
       [3, 'EIO'],
     ]);
   });
+
+  it('does not take a write with FUA that had no room for a failed flush', () => {
+    const fixture = new Fixture();
+    fixture.device.writeError = new BlockError('ENOSPC', 'no space');
+    fixture.receive(writeRequest(0, BLOCK, BLOCK_FLAG.FUA));
+    assert.deepEqual(fixture.answers, [[1, 'ENOSPC']]);
+    assert.equal(fixture.flushFailures, 0);
+  });
 });
 
 describe('NodeSession: the end', () => {

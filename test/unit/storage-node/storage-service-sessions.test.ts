@@ -304,14 +304,21 @@ describe('a connection that breaks', () => {
 });
 
 describe('a flush that failed', () => {
-  it('changes the write verifier for the sessions after the volume was opened again', async () => {
+  it('is answered, ends all sessions of the volume, and changes the write verifier for those after', async () => {
     const { generation } = await served.acquire('a');
     const [session, opened] = await served.open({ generation });
+    const [reader] = await served.open({ attachmentId: 'b' });
     const device = served.catalog.device('v1');
     device.flushError = new BlockError('EIO', 'bad disk');
-    session.request(1, flushRequest());
-    assert.equal((await session.answers(1)).get(1)?.error?.errno, 'EIO');
-    session.cancel();
+    session.request(1, flushRequest(), readRequest(0, 512));
+    const answers = await session.answers(1);
+    assert.equal(answers.get(1)?.error?.errno, 'EIO');
+    assert.equal(answers.has(2), false, 'a read might see what is left in the cache');
+    for (const one of [session, reader]) {
+      const { code, details } = await one.ended;
+      assert.equal(code, 'UNAVAILABLE');
+      assert.match(details, /could not make volume v1 durable: bad disk; look at the kernel log/);
+    }
     await until(() => !served.catalog.isOpen('v1'));
     const [again, reopened] = await served.open({ generation });
     assert.notEqual(reopened.writeVerifier, opened.writeVerifier);
@@ -320,5 +327,26 @@ describe('a flush that failed', () => {
     assert.ok(frame.kind === 'replies');
     assert.equal(frame.writeVerifier, reopened.writeVerifier);
     assert.ok(served.logged.some((line) => line.startsWith('flush_failed: ')));
+  });
+
+  it('lets nobody have its device again, also when another session is slow to go', async () => {
+    const { generation } = await served.acquire('a');
+    const [session, opened] = await served.open({ generation });
+    const [reader] = await served.open({ attachmentId: 'b' });
+    const device = served.catalog.device('v1');
+    device.flushError = new BlockError('ENOSPC', 'no space left');
+    device.hold();
+    reader.request(1, readRequest(0, 512));
+    session.request(1, flushRequest());
+    await until(() => device.heldCount === 2);
+    device.completeAt(device.submitted.findIndex(({ kind }) => kind === 'flush'));
+    await session.ended;
+    const opening = served.open({ generation });
+    await new Promise(setImmediate);
+    assert.equal(device.closed, false);
+    device.completeNext();
+    const [, reopened] = await opening;
+    assert.equal(device.closed, true);
+    assert.notEqual(reopened.writeVerifier, opened.writeVerifier);
   });
 });

@@ -333,3 +333,34 @@ describe('Volume when its node crashes', () => {
     );
   });
 });
+
+describe('Volume when its node cannot make writes durable', () => {
+  it('fails the flush, and sends again what was not covered before anything else', async () => {
+    const { volume, node, clock } = await openVolume();
+    await submitAsync(volume, writeRequest(0, block(1)));
+    node.flushError = new BlockError('ENOSPC', 'disk full');
+    await assert.rejects(submitAsync(volume, flushRequest()), /disk full/);
+    // As Linux does with the pages of a failed write-back.
+    node.content.fill(0, 0, 512);
+    const read = submitAsync(volume, readRequest(0, 512));
+    node.flushError = undefined;
+    await clock.advance(100);
+    assert.deepEqual((await read).payload, block(1));
+    await submitAsync(volume, flushRequest());
+    assert.deepEqual(node.durableContent.subarray(0, 512), block(1));
+    assert.equal(volume.unflushedBytes, 0);
+  });
+
+  it('tries its own flushes again, and stops for good when they fail again and again', async () => {
+    for (const recovers of [true, false]) {
+      const { volume, node, clock } = await openVolume({ replayBytesMax: 1024 });
+      node.flushError = new BlockError('EIO', 'bad disk');
+      started(volume, writeRequest(0, block(1)));
+      await clock.advance(100);
+      if (recovers) node.flushError = undefined;
+      await clock.advance(10_000);
+      assert.equal(volume.state.name, recovers ? 'active' : 'fenced');
+      assert.equal(volume.unflushedBytes, recovers ? 0 : 512, 'what is not durable stays logged');
+    }
+  });
+});

@@ -6,14 +6,15 @@
  * report success for data that is lost. Until the volume is opened anew, every flush fails.
  */
 import fs from 'node:fs';
-import { BlockError } from '../../../block/block-error.js';
+import type { BlockError } from '../../../block/block-error.js';
+import { FlushFailure } from '../flush-failure.js';
 
 type Done = (error: BlockError | undefined) => void;
 
 export class FlushQueue {
   #running = false;
   #waiting: Done[] = [];
-  #failure: BlockError | undefined;
+  #failure: FlushFailure | undefined;
   #idle: (() => void)[] = [];
 
   constructor(
@@ -39,7 +40,7 @@ export class FlushQueue {
     this.#waiting = [];
     this.#running = true;
     this.fdatasync(this.fd, (error) => {
-      if (error !== null) this.#failure ??= BlockError.from(error);
+      if (error !== null) this.#failure ??= FlushFailure.of(error);
       // Those who came meanwhile wait for the next call, which begins before anybody hears of this one.
       this.#running = false;
       if (this.#waiting.length > 0) this.#run();
