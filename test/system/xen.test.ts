@@ -10,6 +10,9 @@ import path from 'node:path';
 import { after, before, describe, it, type TestContext } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { createAdminClient } from '#daemon/cli/admin-client.js';
+import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
 import {
   missingPrograms,
   runProgram,
@@ -60,6 +63,15 @@ let node: RunningProgram | undefined;
 let daemon: RunningProgram | undefined;
 const guests: XenGuest[] = [];
 
+const admin = createAdminClient({ address: 'unix:/run/blkferry/admin.sock', timeoutMs: 60_000 });
+const storage = createGrpcStorageClient({
+  address: NODE_ADDRESS,
+  callTimeoutMs: 60_000,
+  sessionTimes: { openTimeoutMs: 60_000, probeIntervalMs: 1000, probeTimeoutMs: 60_000 },
+  insecure: false,
+  clock: SYSTEM_CLOCK,
+});
+
 async function blkferry(...words: string[]): Promise<Finished> {
   return runProgram(path.join(PROGRAMS, 'blkferry.js'), words, { timeoutMs: COMMAND_LIMIT_MS });
 }
@@ -97,8 +109,10 @@ function scriptDisk(volume: string, vdev = 'xvda', nodeAddress = NODE_ADDRESS): 
   return `script=block-blkferry,vdev=${vdev},access=rw,target=${volume}@${nodeAddress}`;
 }
 
+/** Asked through the API: each start of a program keeps the only processor from the hotplug script for seconds. */
 async function isAttached(volume: string): Promise<boolean> {
-  return (await blkferry('show', volume, '--json')).status === 0;
+  const attached = await admin.listAttachments();
+  return attached.some(({ exportName }) => exportName === volume);
 }
 
 /** Removing a disk is xl's to wait for; the guest's own end is not. */
@@ -170,11 +184,14 @@ before(async () => {
   await startNode();
   await startDaemon();
   for (const volume of ['script', 'plain', 'second', 'survivor', 'wanted']) {
-    await blkferryDone('volume', 'create', volume, String(VOLUME_BYTES), '--node', NODE_ADDRESS);
+    const shape = { sizeBytes: VOLUME_BYTES, blockBytes: 512, backend: '' };
+    await storage.createVolume({ name: volume, ...shape });
   }
 });
 
 after(async () => {
+  admin.close();
+  storage.close();
   if (skip !== false) return;
   for (const guest of guests) await guest.destroy();
   await daemon?.stop();
