@@ -136,9 +136,14 @@ async function timed<Value>(
   return value;
 }
 
+/** What the hotplug scripts said, and what xl said of them when nobody was looking any more. */
 function hotplugLog(): string {
-  const file = '/var/log/xen/xen-hotplug.log';
-  return fs.existsSync(file) ? fs.readFileSync(file, 'latin1').slice(-2000) : '';
+  const logs = '/var/log/xen';
+  if (!fs.existsSync(logs)) return '';
+  const names = fs.readdirSync(logs).filter((name) => /^(xen-hotplug|xl-.*)\.log$/.test(name));
+  return names
+    .map((name) => `${name}: ${fs.readFileSync(path.join(logs, name), 'latin1').slice(-2000)}`)
+    .join('\n');
 }
 
 /** What the node has: the whole volume, read without the daemon. */
