@@ -170,3 +170,10 @@ export function replaceProcess(
  * @throws EAGAIN if the receiver has no room now, ENOENT or ECONNREFUSED if there is none
  */
 export function sendDatagram(socketPath: string, message: string): void;
+
+/**
+ * Whether the other end of a connected stream is closed, also while data that it sent is unread. Over TCP an end that
+ * has only said that it sends nothing more counts too; on a unix socket it does not. Never waits.
+ * @throws ENOTSOCK, EBADF
+ */
+export function hasHungUp(fd: number): boolean;

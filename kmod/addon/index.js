@@ -22,6 +22,7 @@ const CALLS = [
   'lockPages',
   'replaceProcess',
   'sendDatagram',
+  'hasHungUp',
 ];
 
 /** From linux/falloc.h and linux/nbd.h, for programs that run without the add-on. */
@@ -73,6 +74,7 @@ export const {
   lockPages,
   replaceProcess,
   sendDatagram,
+  hasHungUp,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,

@@ -33,6 +33,9 @@ export class KernelSocket {
       device,
       agreed: AGREED,
       payloadBytesMax: REQUEST_BYTES_MAX,
+      onDropped: (reason) => {
+        this.#reason = reason;
+      },
       onRefused: (request, error) => {
         const kind = 'kind' in request ? request.kind : `command ${request.command}`;
         events.requestFailed(kind, error);

@@ -127,6 +127,9 @@ export class NbdConnection implements ExportClient {
       device: entry.device,
       agreed: outcome.session,
       payloadBytesMax: this.limits.payloadBytesMax,
+      onDropped: (reason) => {
+        this.events.protocolError(`export ${exportName}: ${reason}`);
+      },
       onRefused: (request, error) => {
         const kind = 'kind' in request ? request.kind : `command ${request.command}`;
         this.events.requestFailed(exportName, kind, error);

@@ -5,6 +5,9 @@
  * When the device has no room, or the client does not read its replies, requests wait as they came and
  * the socket is not read: the limit reaches the client instead of filling memory. What waits is small:
  * what Node reads in one turn of the event loop, 2 MiB at most, and the data is in it.
+ *
+ * What has waited is executed only if the client is still there. One that has gone may have asked the same again
+ * on another connection, been answered, and written newer data since: a request of before must not come after that.
  */
 import type { Socket } from 'node:net';
 import {
@@ -18,13 +21,14 @@ import {
   writeReadHeader,
   writeSimpleReply,
   type NbdRequest,
-  type NegotiatedSession,
 } from 'nbd-server-helpers';
 import type { BlockError } from '../block/block-error.js';
 import type { BlockResult } from '../block/block-request.js';
 import type { PacedBlockDevice } from '../block/block-device.js';
 import { NBD_ERRNO } from './nbd-errno.js';
 import { NbdJob, toNbdJob, type AgreedFeatures } from './nbd-job.js';
+import type { NbdSessionOptions } from './nbd-session-options.js';
+import { isPeerGone } from './peer-presence.js';
 import { ReplyBuffer } from './reply-buffer.js';
 
 /**
@@ -41,16 +45,6 @@ const FULL_CHUNK_BYTES = 64 * 1024;
 
 const NO_REQUESTS: readonly NbdRequest[] = [];
 
-export interface NbdSessionOptions {
-  readonly socket: Socket;
-  readonly device: PacedBlockDevice;
-  readonly agreed: Pick<NegotiatedSession, 'replyKind' | 'extendedHeaders' | 'metaContexts'>;
-  /** Most bytes of one write's payload. */
-  readonly payloadBytesMax: number;
-  /** A request that failed for a reason that the client is not told in full. */
-  readonly onRefused: (request: NbdRequest | NbdJob, error: BlockError) => void;
-}
-
 export class NbdSession {
   readonly #socket: Socket;
   readonly #device: PacedBlockDevice;
@@ -62,6 +56,8 @@ export class NbdSession {
   #requestsWaiting: readonly NbdRequest[] = NO_REQUESTS;
   #nextRequest = 0;
   #waitsForRoom = false;
+  /** What comes next may have been sent before the session began to wait for room. */
+  #mayBeLate = false;
   #unanswered = 0;
   /** Of reads taken in and not yet answered. */
   #readBytes = 0;
@@ -101,8 +97,11 @@ export class NbdSession {
     const waiting = this.#requestsWaiting.slice(this.#nextRequest);
     this.#requestsWaiting = waiting.length === 0 ? requests : [...waiting, ...requests];
     this.#nextRequest = 0;
-    if (chunk.length < FULL_CHUNK_BYTES) this.#takeIn();
-    else setImmediate(this.#takeIn);
+    if (chunk.length < FULL_CHUNK_BYTES) {
+      this.#takeIn();
+      // The socket is empty: whatever comes next is sent from now on, and read before others can answer it.
+      if (!this.#socket.isPaused()) this.#mayBeLate = false;
+    } else setImmediate(this.#takeIn);
   }
 
   /** The client sends nothing more: answers what it sent, then ends the connection. */
@@ -136,8 +135,13 @@ export class NbdSession {
   /** Takes in what waits, as far as device and client have room; reads the socket only when nothing waits. */
   readonly #takeIn = (): void => {
     if (this.#state === 'stopping' || this.#state === 'gone') return;
+    if (this.#mayBeLate && isPeerGone(this.#socket)) {
+      this.#drop();
+      return;
+    }
     for (;;) {
       if (!this.#hasRoom()) {
+        this.#mayBeLate = true;
         this.#socket.pause();
         return;
       }
@@ -158,6 +162,14 @@ export class NbdSession {
     if (this.#socket.isPaused()) this.#socket.resume();
     if (this.#state === 'ending') this.#endWhenAnswered();
   };
+
+  #drop(): void {
+    this.abandon();
+    this.options.onDropped(
+      'the client went away while requests of it waited for room; they are dropped',
+    );
+    this.#socket.destroy();
+  }
 
   #hasRoom(): boolean {
     if (this.#readBytes + this.#socket.writableLength >= OWED_BYTES_MAX) return false;

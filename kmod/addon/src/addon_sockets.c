@@ -56,8 +56,24 @@ static napi_value call_send_datagram(napi_env env, napi_callback_info info)
 	return error < 0 ? bf_throw_errno(env, -error, call) : NULL;
 }
 
+static napi_value call_has_hung_up(napi_env env, napi_callback_info info)
+{
+	int64_t given[1];
+	napi_value result;
+	int answer;
+
+	if (bf_read_integers(env, info, 1, 1, given) != 0)
+		return NULL;
+	answer = bf_has_hung_up((int)given[0]);
+	if (answer < 0)
+		return bf_throw_errno(env, -answer, "poll");
+	napi_get_boolean(env, answer > 0, &result);
+	return result;
+}
+
 void bf_export_sockets(napi_env env, napi_value exports)
 {
 	bf_export_function(env, exports, "socketPair", call_socket_pair);
 	bf_export_function(env, exports, "sendDatagram", call_send_datagram);
+	bf_export_function(env, exports, "hasHungUp", call_has_hung_up);
 }

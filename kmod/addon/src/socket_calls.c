@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/un.h>
@@ -55,4 +56,21 @@ int bf_send_datagram(const char *path, const void *bytes, size_t length, const c
 	}
 	close(fd);
 	return -error;
+}
+
+int bf_has_hung_up(int fd)
+{
+	struct pollfd asked = { .fd = fd, .events = POLLRDHUP };
+	int domain, count;
+	socklen_t length = sizeof(domain);
+
+	if (getsockopt(fd, SOL_SOCKET, SO_DOMAIN, &domain, &length) != 0)
+		return -errno;
+	if (domain == AF_UNIX)
+		asked.events = 0;
+	while ((count = poll(&asked, 1, 0)) < 0) {
+		if (errno != EINTR)
+			return -errno;
+	}
+	return count > 0;
 }

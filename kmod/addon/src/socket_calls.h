@@ -1,5 +1,6 @@
 /*
- * Sockets that Node cannot make: a pair of which one end is given away, and datagrams to a unix socket.
+ * What Node cannot do with sockets: a pair of which one end is given away, datagrams to a unix socket, and the
+ * question whether the other end is there, without reading what it has sent.
  * Plain C without Node in it. Each returns 0 on success and -errno on failure.
  */
 #ifndef BLKFERRY_SOCKET_CALLS_H
@@ -18,5 +19,11 @@ int bf_socket_pair(int ends[2]);
  * `call` becomes the system call that failed.
  */
 int bf_send_datagram(const char *path, const void *bytes, size_t length, const char **call);
+
+/*
+ * 1 if the other end of a stream is closed, also while data of it is unread; else 0. Over TCP an end that will only
+ * send nothing more looks the same and counts; on a unix socket it does not.
+ */
+int bf_has_hung_up(int fd);
 
 #endif

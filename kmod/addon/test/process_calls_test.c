@@ -35,6 +35,24 @@ static void test_socket_pair(void)
 	close(ends[1]);
 }
 
+static void test_hung_up(void)
+{
+	int ends[2];
+	char letter;
+
+	assert(bf_socket_pair(ends) == 0);
+	assert(bf_has_hung_up(ends[1]) == 0);
+	assert(write(ends[0], "x", 1) == 1 && shutdown(ends[0], SHUT_WR) == 0);
+	/* It waits for answers still. */
+	assert(bf_has_hung_up(ends[1]) == 0);
+	close(ends[0]);
+	assert(bf_has_hung_up(ends[1]) == 1);
+	/* Nothing was read. */
+	assert(read(ends[1], &letter, 1) == 1 && letter == 'x');
+	close(ends[1]);
+	assert(bf_has_hung_up(ends[1]) == -EBADF);
+}
+
 static int receiver(struct sockaddr_un *address, socklen_t length)
 {
 	int fd = socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
@@ -178,6 +196,7 @@ static void test_replace_process(void)
 int main(void)
 {
 	test_socket_pair();
+	test_hung_up();
 	test_datagram();
 	test_longest_socket_path();
 	test_io_flusher();

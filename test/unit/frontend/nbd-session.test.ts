@@ -1,0 +1,194 @@
+/**
+ * A session whose client goes away while its requests wait for room. The same client may have asked them again on
+ * another connection and written newer data since, as the kernel and qemu do: nothing of before may come after that.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import net from 'node:net';
+import path from 'node:path';
+import { after, describe, it } from 'node:test';
+import type { BlockCompletion, PacedBlockDevice } from '#daemon/block/block-device.js';
+import { DONE, type BlockRequest } from '#daemon/block/block-request.js';
+import { UNKNOWN_FACTS } from '#daemon/volume/volume-facts.js';
+import { KernelSocket } from '#daemon/frontend/kernel-socket.js';
+import { NbdSession } from '#daemon/frontend/nbd-session.js';
+import { isPeerGone } from '#daemon/frontend/peer-presence.js';
+import { request, write } from '#test/support/nbd-bytes.js';
+import { until } from '#test/support/served-node.js';
+import { temporaryFolder } from '#test/support/temporary-folder.js';
+import { socketPair } from 'blkferry-kernel';
+
+const WRITES = 40;
+const BLOCK = 4096;
+const root = temporaryFolder();
+
+after(() => {
+  fs.rmSync(root, { recursive: true, force: true });
+});
+
+/** Takes so many requests and answers each at once, the next ones when there is room again. */
+class NarrowDevice implements PacedBlockDevice {
+  readonly facts = UNKNOWN_FACTS;
+  readonly fills: number[] = [];
+  room = 1;
+  readonly #waiting: (() => void)[] = [];
+
+  submit<Request extends BlockRequest>(one: Request, complete: BlockCompletion<Request>): void {
+    this.room -= 1;
+    this.fills.push(one.payload[0]?.[0] ?? -1);
+    complete(one, DONE);
+  }
+
+  hasRoom(): boolean {
+    return this.room > 0;
+  }
+
+  whenRoom(callback: () => void): void {
+    this.#waiting.push(callback);
+  }
+
+  makeRoom(): void {
+    this.room = 1000;
+    for (const wake of this.#waiting.splice(0)) wake();
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve();
+  }
+}
+
+/** Write i of them is filled with `from + i`. */
+function writes(from: number): Buffer {
+  return Buffer.concat(
+    Array.from({ length: WRITES }, (_, index) =>
+      request(write(Buffer.alloc(BLOCK, from + index), BigInt(index), BigInt(index * BLOCK))),
+    ),
+  );
+}
+
+/** Clients of one device over a socket of the kind: [the client's end, why the session dropped what waited]. */
+async function connections(
+  address: net.ListenOptions,
+  device: PacedBlockDevice,
+): Promise<{ connect: () => Promise<net.Socket>; dropped: string[]; close: () => void }> {
+  const dropped: string[] = [];
+  const server = net.createServer({ allowHalfOpen: true }, (socket) => {
+    const session = new NbdSession({
+      socket,
+      device,
+      agreed: { replyKind: 'simple', extendedHeaders: false, metaContexts: [] },
+      payloadBytesMax: 1024 * 1024,
+      onDropped: (reason) => dropped.push(reason),
+      onRefused: () => undefined,
+    });
+    socket.on('data', (chunk: Buffer) => {
+      session.receive(chunk);
+    });
+    socket.on('end', () => {
+      session.finish();
+    });
+    socket.on('error', () => undefined);
+    socket.on('close', () => {
+      session.abandon();
+    });
+  });
+  await new Promise<void>((resolve) => server.listen(address, resolve));
+  const target = server.address();
+  const connect = (): Promise<net.Socket> =>
+    new Promise((resolve, reject) => {
+      const client =
+        typeof target === 'string'
+          ? net.connect(target)
+          : net.connect((target as net.AddressInfo).port, '127.0.0.1');
+      client.on('error', reject);
+      client.once('connect', () => {
+        resolve(client);
+      });
+    });
+  return { connect, dropped, close: () => server.close() };
+}
+
+const KINDS: Readonly<Record<string, () => net.ListenOptions>> = {
+  'a unix socket': () => ({ path: path.join(root, 'nbd.sock') }),
+  TCP: () => ({ host: '127.0.0.1', port: 0 }),
+};
+
+describe('NbdSession of a client that went away', () => {
+  for (const [kind, address] of Object.entries(KINDS)) {
+    it(`drops what waited for room, over ${kind}, so that it cannot come after newer writes`, async () => {
+      const device = new NarrowDevice();
+      const { connect, dropped, close } = await connections(address(), device);
+      const old = await connect();
+      old.write(writes(0));
+      await until(() => device.fills.length === 1);
+      old.destroy();
+      const next = await connect();
+      next.write(writes(100));
+      await until(() => next.bytesWritten === WRITES * (BLOCK + 28));
+      // The end of the old one has arrived by now: both sockets are on this machine, and it was closed first.
+      device.makeRoom();
+      await until(() => device.fills.length >= 1 + WRITES);
+      assert.deepEqual(
+        device.fills.slice(1),
+        Array.from({ length: WRITES }, (_, index) => 100 + index),
+      );
+      assert.equal(dropped.length, 1);
+      next.destroy();
+      close();
+    });
+  }
+
+  it('serves one that only sends nothing more, and waits for its answers on a unix socket', async () => {
+    const device = new NarrowDevice();
+    const { connect, dropped, close } = await connections(
+      { path: path.join(root, 'half.sock') },
+      device,
+    );
+    const client = await connect();
+    let answered = 0;
+    client.on('data', (chunk: Buffer) => (answered += chunk.length));
+    client.end(writes(0));
+    await until(() => device.fills.length === 1);
+    device.makeRoom();
+    await new Promise((resolve) => client.once('end', resolve));
+    assert.equal(answered, WRITES * 16);
+    assert.deepEqual(dropped, []);
+    close();
+  });
+
+  it('drops what the kernel had sent on a socket that it gave up', async () => {
+    const [kernelEnd, daemonEnd] = socketPair();
+    const device = new NarrowDevice();
+    const ended = new Promise<string>((resolve) => {
+      new KernelSocket(daemonEnd, device, {
+        closed: (_socket, how, reason) => {
+          resolve(`${how}: ${reason}`);
+        },
+        requestFailed: () => undefined,
+      });
+    });
+    fs.writeSync(kernelEnd, writes(0));
+    await until(() => device.fills.length === 1);
+    fs.closeSync(kernelEnd);
+    device.makeRoom();
+    assert.match(await ended, /^lost: the client went away/);
+    assert.equal(device.fills.length, 1);
+  });
+
+  it('is known to be gone before anything that it sent was read', async () => {
+    const [kernelEnd, daemonEnd] = socketPair();
+    const socket = new net.Socket({ fd: daemonEnd, readable: true, writable: true });
+    fs.writeSync(kernelEnd, 'unread');
+    assert.equal(isPeerGone(socket), false);
+    fs.closeSync(kernelEnd);
+    assert.equal(isPeerGone(socket), true);
+    assert.equal(socket.bytesRead, 0);
+    await new Promise<void>((resolve) => {
+      socket.once('close', () => {
+        resolve();
+      });
+      socket.destroy();
+    });
+    assert.equal(isPeerGone(socket), false);
+  });
+});
