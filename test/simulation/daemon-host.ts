@@ -162,7 +162,7 @@ export class DaemonHost {
 
   #openLog(): { replayLog: ReplayLog; expectedGeneration: number } {
     const { world, settings, bug } = this.options;
-    const owner = { volumeId: VOLUME_ID, attachmentId: this.attachmentId };
+    const owner = { volumeId: VOLUME_ID, attachmentId: this.attachmentId, bootId: 'boot 1' };
     const { log, records, identity } = SurvivingLog.open(
       path.join(this.options.folder, this.attachmentId),
       owner,

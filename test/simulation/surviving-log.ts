@@ -6,15 +6,10 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { HEADER_BYTES, encodeRecordHeader } from '#daemon/volume/replay-record.js';
-import { ReplayFile, type RecoveredReplay } from '#daemon/volume/replay-file.js';
+import { ReplayFile, type RecoveredReplay, type ReplayOwner } from '#daemon/volume/replay-file.js';
 import type { ReplayPosition, ReplayRecord, ReplayStore } from '#daemon/volume/replay-store.js';
 import type { SeededRandom } from './seeded-random.js';
 import type { World } from './world.js';
-
-export interface LogOwner {
-  readonly volumeId: string;
-  readonly attachmentId: string;
-}
 
 export class SurvivingLog implements ReplayStore {
   /** True: the file system of the log is full. */
@@ -28,7 +23,7 @@ export class SurvivingLog implements ReplayStore {
 
   static open(
     folder: string,
-    owner: LogOwner,
+    owner: ReplayOwner,
     world: World,
   ): RecoveredReplay & { readonly log: SurvivingLog } {
     const recovered = ReplayFile.open(folder, owner);

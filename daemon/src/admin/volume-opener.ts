@@ -5,6 +5,7 @@
 import os from 'node:os';
 import path from 'node:path';
 import type { DaemonConfig } from '../config/daemon-config.js';
+import { readBootId } from '../runtime/boot-id.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { isLocalAddress } from '../rpc/node-address.js';
@@ -114,14 +115,17 @@ export class VolumeOpener {
     }
     let recovered: RecoveredReplay;
     try {
-      recovered = ReplayFile.open(this.replayFolder(record.attachmentId), record);
+      const { volumeId, attachmentId } = record;
+      const owner = { volumeId, attachmentId, bootId: readBootId() };
+      recovered = ReplayFile.open(this.replayFolder(attachmentId), owner);
     } catch (error) {
       // This volume alone is in doubt; the others are served.
       const store = new MemoryReplayStore();
       const { message: problem } = error as Error;
       return { replayLog: new ReplayLog(store, limits), store, expectedGeneration: 0, problem };
     }
-    const { store, records, identity } = recovered;
+    const { store, records, identity, voidBytes } = recovered;
+    if (voidBytes > 0) this.#warnOfVoid(record, voidBytes);
     const replayLog = new ReplayLog(store, limits, records);
     if (replayLog.count > 0) {
       this.logger.warn(
@@ -136,6 +140,14 @@ export class VolumeOpener {
       );
     }
     return { replayLog, store, expectedGeneration: replayLog.count > 0 ? identity.generation : 0 };
+  }
+
+  #warnOfVoid({ exportName, volume }: AttachmentRecord, voidBytes: number): void {
+    this.logger.warn(
+      { event: 'replay_log_void', exportName, bytes: voidBytes },
+      `the replay log of volume ${volume} was ${voidBytes} bytes of before this machine's last boot and is removed: ` +
+        `it was not synced, so it may be neither complete nor new; put runtime_directory on a tmpfs`,
+    );
   }
 
   /** The attachment ends even if its replay log cannot be removed; the next start names what is left. */

@@ -3,6 +3,10 @@
  * pages survive every death of a process, and nothing here calls fsync, because only the loss of the
  * machine's memory could lose them, and the guests with them.
  *
+ * On a disk the files outlive the machine's memory, but not as they were: what was written last may be missing, and
+ * what a flush had covered long ago may be back. Sent again that would put old blocks over durable new ones, so what
+ * is of before a boot is void.
+ *
  * A folder per attachment holds `identity.json` (whose records these are, and under which generation
  * they were written) and segments `00000001.log`, `00000002.log`, … of records end to end
  * (replay-record.ts).
@@ -18,7 +22,7 @@ import { payloadBytes } from '../block/block-request.js';
 import { HEADER_BYTES, encodeRecordHeader, readRecords, type ReadRecord } from './replay-record.js';
 import type { ReplayPosition, ReplayRecord, ReplayStore } from './replay-store.js';
 
-const FORMAT = 2;
+const FORMAT = 3;
 /** A new segment from here on: small enough that flushed data is given back soon, large enough to be rare. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 /** Files kept for the next segments. Half of the default replay_bytes_max: a flush comes before there are more. */
@@ -26,9 +30,15 @@ const SPARES_MAX = 4;
 /** Below this an empty log is truncated; above it the file is worth to be written over. */
 const REUSE_BYTES = 256 * 1024;
 
-export interface ReplayIdentity {
+/** Whose log it is. */
+export interface ReplayOwner {
   readonly volumeId: string;
   readonly attachmentId: string;
+  /** Of this machine: runtime/boot-id.ts. */
+  readonly bootId: string;
+}
+
+export interface ReplayIdentity extends ReplayOwner {
   /** Under which the records were written; 0 before the first lease. */
   readonly generation: number;
 }
@@ -37,6 +47,8 @@ export interface RecoveredReplay {
   readonly store: ReplayFile;
   readonly records: readonly ReadRecord[];
   readonly identity: ReplayIdentity;
+  /** Bytes of records that were written before this machine's last boot, and are removed. */
+  readonly voidBytes: number;
 }
 
 interface Segment {
@@ -72,9 +84,10 @@ export class ReplayFile implements ReplayStore {
    * Opens the folder, which is made if it is absent, with what an earlier run left in it.
    * @throws Error with a sentence if the folder is damaged or belongs to another volume
    */
-  static open(folder: string, owner: { volumeId: string; attachmentId: string }): RecoveredReplay {
+  static open(folder: string, owner: ReplayOwner): RecoveredReplay {
     fs.mkdirSync(folder, { recursive: true, mode: 0o700 });
-    const identity = readIdentity(folder) ?? { ...owner, generation: 0 };
+    const found = readIdentity(folder) ?? { ...owner, generation: 0 };
+    const identity = { ...found, bootId: owner.bootId };
     if (identity.attachmentId !== owner.attachmentId || identity.volumeId !== owner.volumeId) {
       throw new Error(
         `${folder} holds writes of volume ${identity.volumeId}, attachment ${identity.attachmentId}, ` +
@@ -85,10 +98,11 @@ export class ReplayFile implements ReplayStore {
     for (const name of fs.readdirSync(folder)) {
       if (name.startsWith('spare-')) fs.unlinkSync(path.join(folder, name));
     }
+    const voidBytes = found.bootId === owner.bootId ? 0 : removeSegments(folder);
     const { segments, records } = readSegments(folder);
     const store = new ReplayFile(folder, identity, segments);
     store.#writeIdentity();
-    return { store, records, identity };
+    return { store, records, identity, voidBytes };
   }
 
   append(record: ReplayRecord, payload: readonly Buffer[]): ReplayPosition {
@@ -231,25 +245,41 @@ function readIdentity(folder: string): ReplayIdentity | undefined {
   return identity;
 }
 
-function readSegments(folder: string): Pick<RecoveredReplay, 'records'> & { segments: Segment[] } {
+/** @returns how many bytes they had */
+function removeSegments(folder: string): number {
+  let bytes = 0;
+  for (const file of segmentFiles(folder)) {
+    bytes += fs.statSync(file).size;
+    fs.unlinkSync(file);
+  }
+  return bytes;
+}
+
+/** In order. */
+function segmentFiles(folder: string): string[] {
   const names = fs.readdirSync(folder).filter((name) => /^\d{8}\.log$/.test(name));
+  return names.sort().map((name) => path.join(folder, name));
+}
+
+function readSegments(folder: string): Pick<RecoveredReplay, 'records'> & { segments: Segment[] } {
+  const files = segmentFiles(folder);
   const segments: Segment[] = [];
   const records: ReadRecord[] = [];
-  for (const [index, name] of names.sort().entries()) {
-    const number = Number.parseInt(name, 10);
-    const bytes = fs.readFileSync(path.join(folder, name));
+  for (const [index, file] of files.entries()) {
+    const number = Number.parseInt(path.basename(file), 10);
+    const bytes = fs.readFileSync(file);
     const found = readRecords(bytes, number);
     if (found.goodBytes < bytes.length) {
-      if (index < names.length - 1) throw damage(path.join(folder, name), found.goodBytes);
+      if (index < files.length - 1) throw damage(file, found.goodBytes);
       // Cut off, not only left out: once there is a segment behind it, it would count as damage.
-      fs.truncateSync(path.join(folder, name), found.goodBytes);
+      fs.truncateSync(file, found.goodBytes);
     }
     records.push(...found.records);
     const lastSequence = found.records.reduce(
       (last, { record }) => Math.max(last, record.sequence),
       0,
     );
-    const fd = fs.openSync(path.join(folder, name), 'r');
+    const fd = fs.openSync(file, 'r');
     segments.push({ number, fd, isOurs: false, lastSequence });
   }
   return { segments, records };

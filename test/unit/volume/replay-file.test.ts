@@ -9,9 +9,10 @@ import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { rangeRequest, writeRequest } from '#daemon/block/block-request.js';
 import { ReplayFile } from '#daemon/volume/replay-file.js';
+import { HEADER_BYTES } from '#daemon/volume/replay-record.js';
 import { ReplayLog } from '#daemon/volume/replay-log.js';
 
-const OWNER = { volumeId: 'v', attachmentId: 'a' };
+const OWNER = { volumeId: 'v', attachmentId: 'a', bootId: 'boot 1' };
 const LIMITS = { bytesMax: 1024 * 1024 * 1024, entriesMax: 100_000 };
 const root = fs.mkdtempSync(path.join(os.tmpdir(), 'blkferry-replay-'));
 let folder = '';
@@ -186,10 +187,41 @@ describe('ReplayFile', () => {
     assert.equal(openLog().generation, 7);
   });
 
+  it('never gives back what was written before the machine was booted, also of the same generation', () => {
+    const { log } = openLog();
+    log.store.setGeneration(7);
+    log.append(1, writeRequest(0, Buffer.alloc(512, 1)));
+    log.commit();
+    const { store, records, identity, voidBytes } = ReplayFile.open(folder, {
+      ...OWNER,
+      bootId: 'boot 2',
+    });
+    assert.deepEqual(records, []);
+    assert.equal(identity.generation, 7);
+    assert.equal(voidBytes, 512 + HEADER_BYTES);
+    const fresh = new ReplayLog(store, LIMITS);
+    fresh.append(1, writeRequest(0, Buffer.alloc(512, 2)));
+    fresh.commit();
+    const again = ReplayFile.open(folder, { ...OWNER, bootId: 'boot 2' });
+    assert.equal(again.records.length, 1);
+    assert.equal(again.voidBytes, 0);
+  });
+
+  it('removes damage of before the boot too: a disk may have kept any part of it', () => {
+    for (let segments = 0; segments < 2; segments += 1) {
+      const { log } = openLog();
+      log.append(1, writeRequest(0, Buffer.alloc(512, 1)));
+      log.commit();
+    }
+    fs.truncateSync(path.join(folder, segmentNames()[0] ?? ''), 100);
+    assert.throws(() => ReplayFile.open(folder, OWNER), /is damaged/);
+    assert.deepEqual(ReplayFile.open(folder, { ...OWNER, bootId: 'boot 2' }).records, []);
+  });
+
   it('refuses the log of another attachment', () => {
     openLog();
     assert.throws(
-      () => ReplayFile.open(folder, { volumeId: 'v', attachmentId: 'other' }),
+      () => ReplayFile.open(folder, { ...OWNER, attachmentId: 'other' }),
       /holds writes of volume v, attachment a, not of v, other/,
     );
   });
