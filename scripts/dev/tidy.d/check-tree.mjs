@@ -7,6 +7,7 @@ import { checkImportDirection } from './import-direction.mjs';
 import { checkLeftovers } from './leftovers.mjs';
 import { checkLengths } from './lengths.mjs';
 import { checkMachineTraces } from './machine-traces.mjs';
+import { checkPromiseProofs } from './promise-proofs.mjs';
 import { checkRoomReadmes } from './room-readmes.mjs';
 import { checkUnusedFiles } from './unused-files.mjs';
 import { readSourceTree } from './source-tree.mjs';
@@ -19,6 +20,7 @@ const CHECKS = [
   checkUnusedFiles,
   checkRoomReadmes,
   checkDocumentNames,
+  checkPromiseProofs,
   checkFileNames,
   checkLengths,
   checkLeftovers,

@@ -162,7 +162,7 @@ describe('a restart', () => {
       attachment.attachmentId,
       'identity.json',
     );
-    fs.writeFileSync(identity, '{"format":2,"volumeId":"x","attachmentId":"y","generation":1}');
+    fs.writeFileSync(identity, '{"format":3,"volumeId":"x","attachmentId":"y","generation":1}');
     bench.start();
     await bench.attachments.restore();
     await settle();

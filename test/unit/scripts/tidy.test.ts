@@ -334,6 +334,36 @@ describe('tidy', () => {
     });
   }
 
+  /** The promises of a README, its table, and a test that keeps one of them. */
+  function promises(...rows: string[]): Tree {
+    const list = ['## What is promised about your data', '', '1. **Nothing** is lost.', ''];
+    return {
+      ...ORDERLY,
+      'README.md': [README, ...list, '| promise | what | test |', ...rows, ''].join('\n'),
+      'test/unit/lease.test.ts': source("it('loses nothing', () => undefined);"),
+    };
+  }
+
+  it('leaves a promise alone that an existing test proves', () => {
+    const tree = promises('| 1 | all of it | `test/unit/lease.test.ts`: loses nothing |');
+    assert.deepEqual(withTree(tree, findingsIn), []);
+  });
+
+  it('finds a promise without a test, and a test that is not there or says something else', () => {
+    const rows = {
+      'promise 1 is proved by no test': '| 2 | all | `test/unit/lease.test.ts`: loses nothing |',
+      'which is not there': '| 1 | all | `test/unit/gone.test.ts`: loses nothing |',
+      'does not say': '| 1 | all | `test/unit/lease.test.ts`: loses much |',
+    };
+    for (const [words, row] of Object.entries(rows)) {
+      const findings = withTree(promises(row), findingsIn);
+      assert.ok(
+        findings.some((line) => line.startsWith('README.md:') && line.includes(words)),
+        findings.join('\n'),
+      );
+    }
+  });
+
   it('leaves a word inside another word alone', () => {
     const text = source(pieces('export const ', 'TO', 'DOLIST = 1;'));
     const tree = { ...ORDERLY, ...used('daemon/src/volume/lease.ts', text) };
