@@ -8,10 +8,12 @@ import { wasStopped } from './command.mjs';
 import { compare } from './commands/compare.mjs';
 import { drawFlameGraph } from './commands/flames.mjs';
 import { measureHops } from './commands/hops.mjs';
+import { measureSafety } from './commands/safety.mjs';
 
 const COMMANDS = {
   hops: measureHops,
   flames: drawFlameGraph,
+  safety: measureSafety,
 };
 
 async function main() {
