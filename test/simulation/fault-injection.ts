@@ -77,6 +77,16 @@ const INJECT: Readonly<Record<FaultKind, Inject>> = {
       process.resume();
     });
   },
+  'daemon clock jumps': ({ conductor }, { lastsMs }) => {
+    conductor.current.process.skipTime(lastsMs * 4);
+  },
+  'node clock jumps': ({ machine }, { lastsMs }) => {
+    machine.process.skipTime(lastsMs * 4);
+  },
+  // Back and forth: it stands in sentences and decides nothing.
+  'time of day is set': ({ machine }, { steps, lastsMs }) => {
+    machine.setTimeOfDay((steps % 2 === 0 ? 1 : -1) * lastsMs * 1_000_000);
+  },
   'take over': ({ conductor }) => {
     conductor.attach(true);
   },

@@ -13,6 +13,8 @@ export class SimulatedProcess {
   /** Deliveries until it dies by itself; undefined: it does not. */
   #deliveriesLeft: number | undefined;
   #deathAfterwards: (() => void) | undefined;
+  /** How much more time than the world its clock says to have passed. */
+  #aheadMs = 0;
 
   constructor(
     readonly world: World,
@@ -29,12 +31,17 @@ export class SimulatedProcess {
 
   /** Its own clock: a timer of a dead process never fires. */
   readonly clock: Clock = {
-    nowMs: () => this.world.nowMs,
+    nowMs: () => this.world.nowMs + this.#aheadMs,
     setTimer: (delayMs, callback) =>
       this.world.schedule(delayMs, () => {
         this.deliver(callback);
       }),
   };
+
+  /** Its clock jumps, and no timer has fired for it: a machine that was paused, or moved to another host. */
+  skipTime(byMs: number): void {
+    this.#aheadMs += byMs;
+  }
 
   /** Lets something happen to the process now, in an event of the world. */
   deliver(callback: () => void): void {

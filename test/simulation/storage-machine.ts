@@ -46,6 +46,8 @@ export class StorageMachine {
   #runs = 0;
   #connectionCount = 0;
   #engineRuns = 0;
+  /** Milliseconds since 1970 when the history began. */
+  #timeOfDayMs = 1_700_000_000_000;
   readonly #connections = new Set<Connection>();
   /** Of before the power went; their clients have not heard of it. */
   readonly #unaware = new Set<Connection>();
@@ -116,7 +118,7 @@ export class StorageMachine {
     this.#service = new StorageService({
       catalog,
       clock: process.clock,
-      wallClock: () => Math.round(world.nowMs),
+      wallClock: () => Math.round(world.nowMs + this.#timeOfDayMs),
       leaseTimeoutMs,
       software: 'simulated',
       writeVerifier: BigInt(this.#runs),
@@ -216,6 +218,10 @@ export class StorageMachine {
     else if (this.#hasPower) connection.resetByNode();
     else this.#unaware.add(connection);
     return connection;
+  }
+
+  setTimeOfDay(byMs: number): void {
+    this.#timeOfDayMs += byMs;
   }
 
   /** Breaks every connection that is open now. */
