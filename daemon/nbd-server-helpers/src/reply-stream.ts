@@ -177,11 +177,7 @@ export class ReplyStream {
     const isExtended = kind === 'extended';
     const type = rest.readUInt16BE(2);
     const payloadBytes = isExtended ? readUint64(rest, 20) : rest.readUInt32BE(12);
-    const isStatus =
-      type === NBD_REPLY_TYPE.BLOCK_STATUS || type === NBD_REPLY_TYPE.BLOCK_STATUS_EXT;
-    const bytesMax = isStatus
-      ? 8 + NBD_EXTENTS_MAX * (isExtended ? 16 : 8)
-      : Math.max(this.#options.payloadBytesMax + DATA_OFFSET_BYTES, ERROR_BYTES_MAX);
+    const bytesMax = this.#chunkBytesMax(type, isExtended);
     return {
       isSimple: false,
       cookieHigh: rest.readUInt32BE(4),
@@ -192,6 +188,14 @@ export class ReplyStream {
       offsetBytes: 0,
       payloadBytes: this.#checkedBytes(payloadBytes, bytesMax),
     };
+  }
+
+  #chunkBytesMax(type: number, isExtended: boolean): number {
+    if ((type & NBD_REPLY_TYPE_ERROR_BIT) !== 0) return ERROR_BYTES_MAX;
+    const isStatus =
+      type === NBD_REPLY_TYPE.BLOCK_STATUS || type === NBD_REPLY_TYPE.BLOCK_STATUS_EXT;
+    if (isStatus) return 8 + NBD_EXTENTS_MAX * (isExtended ? 16 : 8);
+    return Math.max(this.#options.payloadBytesMax + DATA_OFFSET_BYTES, HOLE_BYTES);
   }
 
   #checkedBytes(bytes: number, bytesMax: number): number {
