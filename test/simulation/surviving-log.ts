@@ -6,7 +6,8 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { HEADER_BYTES, encodeRecordHeader } from '#daemon/volume/replay-record.js';
-import { ReplayFile, type RecoveredReplay, type ReplayOwner } from '#daemon/volume/replay-file.js';
+import { ReplayFile, type RecoveredReplay } from '#daemon/volume/replay-file.js';
+import type { ReplayOwner } from '#daemon/volume/replay-identity.js';
 import type { ReplayPosition, ReplayRecord, ReplayStore } from '#daemon/volume/replay-store.js';
 import type { SeededRandom } from './seeded-random.js';
 import type { World } from './world.js';

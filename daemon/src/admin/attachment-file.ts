@@ -25,17 +25,7 @@ export class AttachmentFile {
   /** @throws Error with a sentence if the file cannot be read, is damaged, or is of another version */
   read(): AttachmentRecord[] {
     const text = this.#text();
-    if (text === undefined) return [];
-    try {
-      return parseRecords(text);
-    } catch (error) {
-      const reason =
-        error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
-      throw new Error(
-        `${this.#file} cannot be used: ${reason}; restore it, or move it away and attach the volumes again. Nothing was changed`,
-        { cause: error },
-      );
-    }
+    return text === undefined ? [] : parseAttachments(this.#file, text);
   }
 
   /**
@@ -43,12 +33,8 @@ export class AttachmentFile {
    * @throws StorageError with a sentence; what was recorded before is recorded still
    */
   write(attachments: readonly AttachmentRecord[]): void {
-    const sorted = [...attachments].sort((left, right) =>
-      left.exportName < right.exportName ? -1 : 1,
-    );
-    const text = `${JSON.stringify({ format: ATTACHMENTS_FORMAT, attachments: sorted }, undefined, 2)}\n`;
     try {
-      this.#replace(text);
+      this.#replace(attachmentsText(attachments));
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       throw new StorageError(
@@ -86,6 +72,27 @@ export class AttachmentFile {
     } finally {
       fs.closeSync(folder);
     }
+  }
+}
+
+/** The file's text; sorted, so that people find what they look for. */
+export function attachmentsText(attachments: readonly AttachmentRecord[]): string {
+  const sorted = [...attachments].sort((left, right) =>
+    left.exportName < right.exportName ? -1 : 1,
+  );
+  return `${JSON.stringify({ format: ATTACHMENTS_FORMAT, attachments: sorted }, undefined, 2)}\n`;
+}
+
+/** @param file for messages @throws Error with a sentence if the text is damaged or of another version */
+export function parseAttachments(file: string, text: string): AttachmentRecord[] {
+  try {
+    return parseRecords(text);
+  } catch (error) {
+    const reason = error instanceof z.ZodError ? z.prettifyError(error) : (error as Error).message;
+    throw new Error(
+      `${file} cannot be used: ${reason}; restore it, or move it away and attach the volumes again. Nothing was changed`,
+      { cause: error },
+    );
   }
 }
 

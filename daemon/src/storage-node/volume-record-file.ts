@@ -33,7 +33,11 @@ const RECORD = z.strictObject({
 /** @throws Error with a sentence that names the file if it is not a record of this format */
 export async function readVolumeRecord(folder: string): Promise<VolumeRecord> {
   const file = path.join(folder, FILE_NAME);
-  const text = await fs.readFile(file, 'utf8');
+  return parseVolumeRecord(file, await fs.readFile(file, 'utf8'));
+}
+
+/** @param file for messages @throws Error with a sentence, as above */
+export function parseVolumeRecord(file: string, text: string): VolumeRecord {
   try {
     const { format: _format, ...record } = RECORD.parse(JSON.parse(text));
     return { ...record, holder: record.holder };
@@ -45,14 +49,15 @@ export async function readVolumeRecord(folder: string): Promise<VolumeRecord> {
 
 /** For a folder that nobody looks into yet: durable after the folder itself is synced. */
 export function writeNewVolumeRecord(folder: string, record: VolumeRecord): Promise<void> {
-  return writeWithSpare(path.join(folder, FILE_NAME), toText(record));
+  return writeWithSpare(path.join(folder, FILE_NAME), volumeRecordText(record));
 }
 
 export function replaceVolumeRecord(folder: string, record: VolumeRecord): Promise<void> {
-  return replaceBySpare(path.join(folder, FILE_NAME), toText(record));
+  return replaceBySpare(path.join(folder, FILE_NAME), volumeRecordText(record));
 }
 
-function toText(record: VolumeRecord): string {
+/** The file's text. */
+export function volumeRecordText(record: VolumeRecord): string {
   const format =
     record.holder?.clientNames === undefined ? VOLUME_RECORD_FORMAT : NAMED_HOLDER_FORMAT;
   return `${JSON.stringify({ format, ...record }, undefined, 2)}\n`;

@@ -13,35 +13,28 @@
  *
  * A segment is given up when everything in it is below a flush; so what remains is a suffix of the
  * volume's history. Its file is written over under the next number, because fresh pages cost three times
- * as much; what then still lies behind the end has another number and is no record. A torn record at the end of the last segment was never answered and is cut off;
- * one anywhere else means damage, and the folder is refused rather than replayed with a gap.
+ * as much; what then still lies behind the end has another number and is no record. A torn record at the end of the
+ * last segment was never answered and is cut off; one anywhere else means damage, and the folder is refused rather
+ * than replayed with a gap.
  */
 import fs from 'node:fs';
 import path from 'node:path';
 import { payloadBytes } from '../block/block-request.js';
+import {
+  parseReplayIdentity,
+  replayIdentityText,
+  type ReplayIdentity,
+  type ReplayOwner,
+} from './replay-identity.js';
 import { HEADER_BYTES, encodeRecordHeader, readRecords, type ReadRecord } from './replay-record.js';
 import type { ReplayPosition, ReplayRecord, ReplayStore } from './replay-store.js';
 
-const FORMAT = 3;
 /** A new segment from here on: small enough that flushed data is given back soon, large enough to be rare. */
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 /** Files kept for the next segments. Half of the default replay_bytes_max: a flush comes before there are more. */
 const SPARES_MAX = 4;
 /** Below this an empty log is truncated; above it the file is worth to be written over. */
 const REUSE_BYTES = 256 * 1024;
-
-/** Whose log it is. */
-export interface ReplayOwner {
-  readonly volumeId: string;
-  readonly attachmentId: string;
-  /** Of this machine: runtime/boot-id.ts. */
-  readonly bootId: string;
-}
-
-export interface ReplayIdentity extends ReplayOwner {
-  /** Under which the records were written; 0 before the first lease. */
-  readonly generation: number;
-}
 
 export interface RecoveredReplay {
   readonly store: ReplayFile;
@@ -223,9 +216,7 @@ export class ReplayFile implements ReplayStore {
 
   #writeIdentity(): void {
     const file = path.join(this.folder, 'identity.json');
-    fs.writeFileSync(`${file}.new`, JSON.stringify({ format: FORMAT, ...this.#identity }), {
-      mode: 0o600,
-    });
+    fs.writeFileSync(`${file}.new`, replayIdentityText(this.#identity), { mode: 0o600 });
     fs.renameSync(`${file}.new`, file);
   }
 }
@@ -236,13 +227,7 @@ function segmentPath(folder: string, number: number): string {
 
 function readIdentity(folder: string): ReplayIdentity | undefined {
   const file = path.join(folder, 'identity.json');
-  if (!fs.existsSync(file)) return undefined;
-  const { format, ...identity } = JSON.parse(fs.readFileSync(file, 'utf8')) as ReplayIdentity & {
-    format: number;
-  };
-  if (format !== FORMAT)
-    throw new Error(`${file} has format ${format}; this version reads format ${FORMAT}`);
-  return identity;
+  return fs.existsSync(file) ? parseReplayIdentity(file, fs.readFileSync(file, 'utf8')) : undefined;
 }
 
 /** @returns how many bytes they had */

@@ -67,15 +67,32 @@ export function readRecords(
     if (bytes.readUInt32BE(at + 40) !== segment) break;
     if (checksumOf(bytes, at, end) !== bytes.readUInt32BE(at + 4)) break;
     const record = readRecord(bytes, at);
-    if (
-      record.operation !== REPLAY_REMOVED &&
-      (record.operation === BLOCK_OPERATION.write) !== payloadLength > 0
-    )
-      break;
+    if (!isPossible(record, payloadLength)) break;
     records.push({ record, position: { segment, offsetBytes: at + HEADER_BYTES } });
     at = end;
   }
   return { records, goodBytes: at };
+}
+
+/** Whatever fits its checksum and was never written here, was written by a version that this one does not know. */
+function isPossible(record: ReplayRecord, payloadLength: number): boolean {
+  const { sequence, operation, offsetBytes, lengthBytes } = record;
+  if (!Number.isSafeInteger(sequence)) return false;
+  switch (operation) {
+    case BLOCK_OPERATION.write:
+      return (
+        payloadLength > 0 && payloadLength === lengthBytes && isRange(offsetBytes, lengthBytes)
+      );
+    case BLOCK_OPERATION.trim:
+    case BLOCK_OPERATION['write-zeroes']:
+      return payloadLength === 0 && isRange(offsetBytes, lengthBytes);
+    default:
+      return payloadLength === 0 && operation === REPLAY_REMOVED;
+  }
+}
+
+function isRange(offsetBytes: number, lengthBytes: number): boolean {
+  return Number.isSafeInteger(offsetBytes) && Number.isSafeInteger(offsetBytes + lengthBytes);
 }
 
 function checksumOf(bytes: Buffer, at: number, end: number): number {
