@@ -1,0 +1,25 @@
+/** Everything that is fuzzed, by name. */
+import type { FuzzTarget } from '../fuzz-target.js';
+import { ATTACHMENT_FILE, REPLAY_IDENTITY, VOLUME_RECORDS } from './kept-records.js';
+import { NBD_CLIENT_HANDSHAKE, NBD_SERVER_HANDSHAKE } from './nbd-handshakes.js';
+import { NBD_REPLIES, NBD_REQUESTS } from './nbd-streams.js';
+import { REPLAY_SEGMENTS } from './replay-segments.js';
+import { CONFIGURATION, RULE_FILES } from './settings-files.js';
+import { REPLY_FRAMES, REQUEST_FRAMES } from './storage-frames.js';
+import { UNARY_MESSAGES } from './unary-messages.js';
+
+export const FUZZ_TARGETS: readonly FuzzTarget[] = [
+  NBD_SERVER_HANDSHAKE,
+  NBD_CLIENT_HANDSHAKE,
+  NBD_REQUESTS,
+  NBD_REPLIES,
+  REQUEST_FRAMES,
+  REPLY_FRAMES,
+  UNARY_MESSAGES,
+  REPLAY_SEGMENTS,
+  REPLAY_IDENTITY,
+  VOLUME_RECORDS,
+  ATTACHMENT_FILE,
+  CONFIGURATION,
+  RULE_FILES,
+];

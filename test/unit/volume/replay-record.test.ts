@@ -1,0 +1,67 @@
+/** What a file of the replay log must be to be sent again: anything else ends the log, or is refused. */
+import assert from 'node:assert/strict';
+import { describe, it } from 'node:test';
+import { parseReplayIdentity, replayIdentityText } from '#daemon/volume/replay-identity.js';
+import { encodeRecordHeader, readRecords } from '#daemon/volume/replay-record.js';
+import type { ReplayRecord } from '#daemon/volume/replay-store.js';
+
+const WRITE: ReplayRecord = {
+  sequence: 9,
+  operation: 2,
+  flags: 0,
+  offsetBytes: 4096,
+  lengthBytes: 512,
+};
+
+/** One record with a checksum that fits. */
+function record(changes: Partial<ReplayRecord>, payloadBytes: number): Buffer {
+  const payload = Buffer.alloc(payloadBytes, 1);
+  return Buffer.concat([encodeRecordHeader({ ...WRITE, ...changes }, 1, [payload]), payload]);
+}
+
+describe('readRecords', () => {
+  const goodBytes = (bytes: Buffer): number => readRecords(bytes, 1).goodBytes;
+
+  it('takes a write with as much data as it is long, a trim and a removal without', () => {
+    const write = record({}, 512);
+    assert.equal(goodBytes(write), write.length);
+    assert.equal(goodBytes(record({ operation: 4 }, 0)), 44);
+    assert.equal(goodBytes(record({ operation: 255, offsetBytes: 0, lengthBytes: 0 }, 0)), 44);
+  });
+
+  it('ends before a write with more or less data than it is long', () => {
+    assert.equal(goodBytes(record({}, 511)), 0);
+    assert.equal(goodBytes(record({}, 513)), 0);
+  });
+
+  it('ends before a trim that carries data', () => {
+    assert.equal(goodBytes(record({ operation: 4 }, 512)), 0);
+  });
+
+  it('ends before an operation that changes nothing, or is unknown', () => {
+    for (const operation of [0, 1, 3, 6, 77]) assert.equal(goodBytes(record({ operation }, 0)), 0);
+  });
+
+  it('ends before a range beyond 2^53 - 1', () => {
+    assert.equal(goodBytes(record({ operation: 4, offsetBytes: 2 ** 53 - 512 }, 0)), 0);
+    assert.equal(goodBytes(record({ operation: 4, offsetBytes: 2 ** 53 - 513 }, 0)), 44);
+  });
+});
+
+describe('parseReplayIdentity', () => {
+  const identity = { volumeId: 'v', attachmentId: 'a', generation: 3 };
+
+  it('reads what was written', () => {
+    assert.deepEqual(parseReplayIdentity('f', replayIdentityText(identity)), identity);
+  });
+
+  it('refuses another format by its number', () => {
+    assert.throws(() => parseReplayIdentity('f', '{"format":3}'), /^Error: f has format 3;/);
+  });
+
+  it('refuses what is cut, empty or lacks a name, and says what to do', () => {
+    const whole = replayIdentityText(identity);
+    for (const text of ['', whole.slice(0, -1), '[]', '{"format":2}', whole.replace('"v"', '""')])
+      assert.throws(() => parseReplayIdentity('f', text), /f is damaged: .* move the folder away/);
+  });
+});
