@@ -124,13 +124,13 @@ export const ATTACHMENT_FILE: FuzzTarget = {
 };
 
 const IDENTITY_SEEDS = [
-  Buffer.from(replayIdentityText({ volumeId: 'v', attachmentId: 'a', generation: 3 })),
+  Buffer.from(replayIdentityText({ volumeId: 'v', attachmentId: 'a', bootId: 'b', generation: 3 })),
 ];
 
 export const REPLAY_IDENTITY: FuzzTarget = {
   name: 'replay-identity',
   bytesMax: BYTES_MAX,
-  words: ['"format":2', '"volumeId":', '"attachmentId":', '"generation":'],
+  words: ['"format":3', '"volumeId":', '"attachmentId":', '"bootId":', '"generation":'],
   seeds: () => IDENTITY_SEEDS,
   repair: oddJson(IDENTITY_SEEDS),
   execute: (input) => {

@@ -49,19 +49,19 @@ describe('readRecords', () => {
 });
 
 describe('parseReplayIdentity', () => {
-  const identity = { volumeId: 'v', attachmentId: 'a', generation: 3 };
+  const identity = { volumeId: 'v', attachmentId: 'a', bootId: 'b', generation: 3 };
 
   it('reads what was written', () => {
     assert.deepEqual(parseReplayIdentity('f', replayIdentityText(identity)), identity);
   });
 
   it('refuses another format by its number', () => {
-    assert.throws(() => parseReplayIdentity('f', '{"format":3}'), /^Error: f has format 3;/);
+    assert.throws(() => parseReplayIdentity('f', '{"format":2}'), /^Error: f has format 2;/);
   });
 
   it('refuses what is cut, empty or lacks a name, and says what to do', () => {
     const whole = replayIdentityText(identity);
-    for (const text of ['', whole.slice(0, -1), '[]', '{"format":2}', whole.replace('"v"', '""')])
+    for (const text of ['', whole.slice(0, -1), '[]', '{"format":3}', whole.replace('"v"', '""')])
       assert.throws(() => parseReplayIdentity('f', text), /f is damaged: .* move the folder away/);
   });
 });
