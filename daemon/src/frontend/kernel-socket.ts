@@ -33,6 +33,8 @@ export class KernelSocket {
       device,
       agreed: AGREED,
       payloadBytesMax: REQUEST_BYTES_MAX,
+      // The kernel sends nothing newer before what it gave up on one socket is answered on another.
+      hasOtherConnections: () => false,
       onDropped: (reason) => {
         this.#reason = reason;
       },

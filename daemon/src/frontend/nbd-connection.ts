@@ -127,6 +127,9 @@ export class NbdConnection implements ExportClient {
       device: entry.device,
       agreed: outcome.session,
       payloadBytesMax: this.limits.payloadBytesMax,
+      hasOtherConnections: isUnix(this.socket)
+        ? () => this.exports.clientCount(exportName) > 1
+        : () => false,
       onDropped: (reason) => {
         this.events.protocolError(`export ${exportName}: ${reason}`);
       },
@@ -158,4 +161,8 @@ export class NbdConnection implements ExportClient {
     );
     this.socket.destroy();
   }
+}
+
+function isUnix(socket: Socket): boolean {
+  return socket.remoteFamily === undefined;
 }

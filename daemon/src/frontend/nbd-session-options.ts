@@ -11,7 +11,12 @@ export interface NbdSessionOptions {
   readonly agreed: Pick<NegotiatedSession, 'replyKind' | 'extendedHeaders' | 'metaContexts'>;
   /** Most bytes of one write's payload. */
   readonly payloadBytesMax: number;
-  /** The client has gone, and requests of it that had waited for room are not executed. */
+  /**
+   * Whether what a client has given up here can race with what it sends elsewhere. Not asked of TCP, which does not
+   * tell a client that has gone from one that only sends nothing more.
+   */
+  readonly hasOtherConnections: () => boolean;
+  /** The client has gone, and requests of it that were not taken in yet are not executed. */
   readonly onDropped: (reason: string) => void;
   /** A request that failed for a reason that the client is not told in full. */
   readonly onRefused: (request: NbdRequest | NbdJob, error: BlockError) => void;

@@ -6,8 +6,9 @@
  * the socket is not read: the limit reaches the client instead of filling memory. What waits is small:
  * what Node reads in one turn of the event loop, 2 MiB at most, and the data is in it.
  *
- * What has waited is executed only if the client is still there. One that has gone may have asked the same again
- * on another connection, been answered, and written newer data since: a request of before must not come after that.
+ * A client that has gone may have asked the same again on another connection, been answered, and written newer data
+ * since: a request of before must not come after that. So what has waited is executed only if the client is still
+ * there; and if it has other connections, nothing that changes data is executed before that was asked.
  */
 import type { Socket } from 'node:net';
 import {
@@ -30,6 +31,7 @@ import { NbdJob, toNbdJob, type AgreedFeatures } from './nbd-job.js';
 import type { NbdSessionOptions } from './nbd-session-options.js';
 import { isPeerGone } from './peer-presence.js';
 import { ReplyBuffer } from './reply-buffer.js';
+import { WaitingRequests } from './waiting-requests.js';
 
 /**
  * Most bytes of data that one client may be owed: reads under way, and replies that it has not taken. One
@@ -43,7 +45,8 @@ export const OWED_BYTES_MAX = 32 * 1024 * 1024;
  */
 const FULL_CHUNK_BYTES = 64 * 1024;
 
-const NO_REQUESTS: readonly NbdRequest[] = [];
+/** What must not come after something newer. */
+const CHANGES: ReadonlySet<number> = new Set([NBD_CMD.WRITE, NBD_CMD.TRIM, NBD_CMD.WRITE_ZEROES]);
 
 export class NbdSession {
   readonly #socket: Socket;
@@ -52,9 +55,7 @@ export class NbdSession {
   readonly #replies: ReplyBuffer;
   readonly #features: AgreedFeatures;
   readonly #metaContextId: number;
-  /** Received and not yet taken in, from #nextRequest on. */
-  #requestsWaiting: readonly NbdRequest[] = NO_REQUESTS;
-  #nextRequest = 0;
+  readonly #waiting = new WaitingRequests();
   #waitsForRoom = false;
   /** What comes next may have been sent before the session began to wait for room. */
   #mayBeLate = false;
@@ -93,10 +94,7 @@ export class NbdSession {
   /** @throws NbdProtocolError when the stream cannot be trusted any more: the caller closes the connection */
   receive(chunk: Buffer): void {
     if (this.#state !== 'serving') return;
-    const requests = this.#requests.push(chunk);
-    const waiting = this.#requestsWaiting.slice(this.#nextRequest);
-    this.#requestsWaiting = waiting.length === 0 ? requests : [...waiting, ...requests];
-    this.#nextRequest = 0;
+    this.#waiting.push(this.#requests.push(chunk));
     if (chunk.length < FULL_CHUNK_BYTES) {
       this.#takeIn();
       // The socket is empty: whatever comes next is sent from now on, and read before others can answer it.
@@ -115,8 +113,7 @@ export class NbdSession {
   stop(): Promise<void> {
     if (this.#state === 'gone') return Promise.resolve();
     this.#state = 'stopping';
-    this.#requestsWaiting = NO_REQUESTS;
-    this.#nextRequest = 0;
+    this.#waiting.clear();
     this.#socket.pause();
     return new Promise((resolve) => {
       this.#stopped = resolve;
@@ -127,38 +124,38 @@ export class NbdSession {
   /** The connection is gone. What is in flight completes unheard. */
   abandon(): void {
     this.#state = 'gone';
-    this.#requestsWaiting = NO_REQUESTS;
-    this.#nextRequest = 0;
+    this.#waiting.clear();
     this.#stopped?.();
   }
 
   /** Takes in what waits, as far as device and client have room; reads the socket only when nothing waits. */
   readonly #takeIn = (): void => {
     if (this.#state === 'stopping' || this.#state === 'gone') return;
-    if (this.#mayBeLate && isPeerGone(this.#socket)) {
-      this.#drop();
-      return;
-    }
+    let isThere = !this.#mayBeLate && !this.options.hasOtherConnections();
     for (;;) {
       if (!this.#hasRoom()) {
         this.#mayBeLate = true;
         this.#socket.pause();
         return;
       }
-      const request = this.#requestsWaiting[this.#nextRequest];
+      const request = this.#waiting.first;
       if (request === undefined) break;
-      this.#nextRequest += 1;
+      if (!isThere && CHANGES.has(request.command)) {
+        if (isPeerGone(this.#socket)) {
+          this.#drop();
+          return;
+        }
+        isThere = true;
+      }
+      this.#waiting.shift();
       if (request.command === NBD_CMD.DISC) {
         this.#saidGoodbye = true;
-        this.#requestsWaiting = NO_REQUESTS;
-        this.#nextRequest = 0;
+        this.#waiting.clear();
         this.finish();
         return;
       }
       this.#accept(request);
     }
-    this.#requestsWaiting = NO_REQUESTS;
-    this.#nextRequest = 0;
     if (this.#socket.isPaused()) this.#socket.resume();
     if (this.#state === 'ending') this.#endWhenAnswered();
   };
@@ -166,7 +163,7 @@ export class NbdSession {
   #drop(): void {
     this.abandon();
     this.options.onDropped(
-      'the client went away while requests of it waited for room; they are dropped',
+      'the client went away before requests of it were taken in; they are dropped',
     );
     this.#socket.destroy();
   }
@@ -291,7 +288,7 @@ export class NbdSession {
 
   #endWhenAnswered(): void {
     if (this.#state === 'serving' || this.#state === 'gone') return;
-    if (this.#unanswered > 0 || this.#nextRequest < this.#requestsWaiting.length) return;
+    if (this.#unanswered > 0 || this.#waiting.first !== undefined) return;
     this.#replies.flush();
     if (!this.#socket.writableEnded) this.#socket.end();
     this.#stopped?.();

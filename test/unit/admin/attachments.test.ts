@@ -162,7 +162,8 @@ describe('a restart', () => {
       attachment.attachmentId,
       'identity.json',
     );
-    fs.writeFileSync(identity, '{"format":3,"volumeId":"x","attachmentId":"y","generation":1}');
+    const other = { format: 3, volumeId: 'x', attachmentId: 'y', bootId: 'b', generation: 1 };
+    fs.writeFileSync(identity, JSON.stringify(other));
     bench.start();
     await bench.attachments.restore();
     await settle();

@@ -78,6 +78,7 @@ async function connections(
       device,
       agreed: { replyKind: 'simple', extendedHeaders: false, metaContexts: [] },
       payloadBytesMax: 1024 * 1024,
+      hasOtherConnections: () => false,
       onDropped: (reason) => dropped.push(reason),
       onRefused: () => undefined,
     });
@@ -189,6 +190,68 @@ describe('NbdSession of a client that went away', () => {
       });
       socket.destroy();
     });
-    assert.equal(isPeerGone(socket), false);
+    assert.equal(isPeerGone(socket), true);
+  });
+
+  it('changes nothing with what arrives in the same moment as newer requests on another connection', async () => {
+    const device = new NarrowDevice();
+    device.makeRoom();
+    const [oldEnd, newEnd] = [serve(device), serve(device)];
+    const newer = writes(100);
+    // Its first bytes make the new connection the first that is read; the old one has ended by then.
+    fs.writeSync(newEnd, newer, 0, 1);
+    fs.writeSync(oldEnd, writes(0));
+    fs.closeSync(oldEnd);
+    fs.writeSync(newEnd, newer, 1);
+    await until(() => device.fills.length >= WRITES);
+    fs.closeSync(newEnd);
+    assert.deepEqual(
+      device.fills,
+      Array.from({ length: WRITES }, (_, index) => 100 + index),
+    );
+  });
+
+  it('is told that a client went that only said goodbye and left', async () => {
+    const device = new NarrowDevice();
+    const ends: boolean[] = [];
+    const end = serve(device, (session) => ends.push(session.saidGoodbye));
+    fs.writeSync(
+      end,
+      request({
+        flags: 0,
+        command: 2,
+        cookie: 1n,
+        offset: 0n,
+        length: 0,
+        payload: Buffer.alloc(0),
+      }),
+    );
+    fs.closeSync(end);
+    await until(() => ends.length === 1);
+    assert.deepEqual(ends, [true]);
   });
 });
+
+/** @returns the client's end of a unix socket on which the device is served; the client has other connections */
+function serve(device: PacedBlockDevice, onClose?: (session: NbdSession) => void): number {
+  const [clientEnd, serverEnd] = socketPair();
+  const socket = new net.Socket({ fd: serverEnd, readable: true, writable: true });
+  const session = new NbdSession({
+    socket,
+    device,
+    agreed: { replyKind: 'simple', extendedHeaders: false, metaContexts: [] },
+    payloadBytesMax: 1024 * 1024,
+    hasOtherConnections: () => true,
+    onDropped: () => undefined,
+    onRefused: () => undefined,
+  });
+  socket.on('data', (chunk: Buffer) => {
+    session.receive(chunk);
+  });
+  socket.on('error', () => undefined);
+  socket.on('close', () => {
+    session.abandon();
+    onClose?.(session);
+  });
+  return clientEnd;
+}
