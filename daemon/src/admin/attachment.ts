@@ -21,3 +21,12 @@ export function noteDevice(attachment: Attachment, made: MadeDevice): void {
   attachment.device = made.device;
   attachment.record = { ...attachment.record, device: made.record };
 }
+
+/** @param attachmentId of the only one that is meant; empty: any */
+export function isWanted(
+  attachment: Attachment | undefined,
+  attachmentId = '',
+): attachment is Attachment {
+  if (attachment === undefined) return false;
+  return attachmentId === '' || attachment.record.attachmentId === attachmentId;
+}

@@ -11,7 +11,7 @@ import type {
   AttachReplyMessage,
   AttachRequestMessage,
   DetachReplyMessage,
-  DetachRequestMessage,
+  DetachWish,
 } from '../rpc/admin-messages.js';
 import { addressProblem } from '../rpc/node-address.js';
 import { StorageError } from '../rpc/storage-error.js';
@@ -27,7 +27,7 @@ import {
   refuseSecondWriter,
   refuseUnknown,
 } from './attachment-refusal.js';
-import { noteDevice, type Attachment } from './attachment.js';
+import { isWanted, noteDevice, type Attachment } from './attachment.js';
 import { stopAttachment } from './attachment-stop.js';
 import type { DeviceKeeper } from './device-keeper.js';
 import { StoryOrder } from './story-order.js';
@@ -133,10 +133,10 @@ export class Attachments {
   }
 
   /** The Detach story. */
-  detach({ exportName, force }: DetachRequestMessage): Promise<DetachReplyMessage> {
+  detach({ exportName, force, attachmentId, waitMs }: DetachWish): Promise<DetachReplyMessage> {
     return this.#story(exportName, async () => {
       const attachment = this.#attachments.get(exportName);
-      if (attachment === undefined) return { absent: true, discardedBytes: 0 };
+      if (!isWanted(attachment, attachmentId)) return { absent: true, discardedBytes: 0 };
       const { devices, logger } = this.options;
       const { record, opened, device } = attachment;
       if (!force) refuseClients(exportName, this.options.exports.clientCount(exportName));
@@ -144,7 +144,7 @@ export class Attachments {
       let giveBack: (() => Promise<void>) | undefined;
       if (device !== undefined && !device.isGone) {
         if (force) await device.disconnect();
-        else giveBack = await devices.claim(device);
+        else giveBack = await devices.claim(device, waitMs);
       }
       let discardedBytes: number;
       try {

@@ -43,6 +43,9 @@ const CLAIM_LIMIT_MS = 5000;
 const LOOKERS_WAIT_MS = 3000;
 const LOOKERS_PAUSE_MS = 50;
 
+/** What a caller may ask for: a detach holds up whatever else is wanted of its export. */
+const USERS_WAIT_MS_MAX = 300_000;
+
 export class DeviceKeeper {
   constructor(readonly options: DeviceKeeperOptions) {}
 
@@ -172,11 +175,15 @@ export class DeviceKeeper {
 
   /**
    * For a detach: nobody uses the device, and nobody begins to until the returned function was called.
+   * @param waitMs how long its users have to let go
    * @throws StorageError 'refused' naming the users
    */
-  async claim(device: KernelDevice): Promise<() => Promise<void>> {
+  async claim(device: KernelDevice, waitMs = 0): Promise<() => Promise<void>> {
     const { clock, nodes } = this.options;
-    const untilMs = clock.nowMs() + LOOKERS_WAIT_MS;
+    if (waitMs > USERS_WAIT_MS_MAX) {
+      throw new StorageError('invalid', `a detach waits ${USERS_WAIT_MS_MAX / 1000} s at most`);
+    }
+    const sinceMs = clock.nowMs();
     for (;;) {
       const { lasting, programs } = usersOfDevice(device.index, nodes.root);
       const users = [...lasting, ...programs];
@@ -185,7 +192,8 @@ export class DeviceKeeper {
         if (giveBack !== undefined) return giveBack;
         users.push('claimed by the kernel for somebody');
       }
-      if (lasting.length > 0 || clock.nowMs() >= untilMs) throw inUse(device, users);
+      const limitMs = lasting.length > 0 ? waitMs : Math.max(waitMs, LOOKERS_WAIT_MS);
+      if (clock.nowMs() - sinceMs >= limitMs) throw inUse(device, users);
       await new Promise<void>((resolve) => {
         clock.setTimer(LOOKERS_PAUSE_MS, resolve);
       });

@@ -9,7 +9,7 @@ import type {
   AttachRequestMessage,
   DaemonMessage,
   DetachReplyMessage,
-  DetachRequestMessage,
+  DetachWish,
   FailNowReplyMessage,
   ListAttachmentsReplyMessage,
   RetryNowReplyMessage,
@@ -26,7 +26,7 @@ export interface AdminClient {
   /** unix:/path, for messages. */
   readonly address: string;
   attach(request: AttachRequestMessage): Promise<AttachReplyMessage>;
-  detach(request: DetachRequestMessage): Promise<DetachReplyMessage>;
+  detach(wish: DetachWish): Promise<DetachReplyMessage>;
   /** Sorted by export name. */
   listAttachments(): Promise<AttachmentMessage[]>;
   getAttachment(exportName: string): Promise<AttachmentMessage>;
@@ -61,8 +61,8 @@ class GrpcAdminClient implements AdminClient {
     return this.#call('Attach', request);
   }
 
-  detach(request: DetachRequestMessage): Promise<DetachReplyMessage> {
-    return this.#call('Detach', request);
+  detach(wish: DetachWish): Promise<DetachReplyMessage> {
+    return this.#call('Detach', { attachmentId: '', waitMs: 0, ...wish });
   }
 
   async listAttachments(): Promise<AttachmentMessage[]> {

@@ -24,7 +24,14 @@ export interface AttachReplyMessage {
 export interface DetachRequestMessage {
   exportName: string;
   force: boolean;
+  /** Empty: whatever is attached under the name. */
+  attachmentId: string;
+  waitMs: number;
 }
+
+/** What a caller says of it; the rest is empty. */
+export type DetachWish = Pick<DetachRequestMessage, 'exportName' | 'force'> &
+  Partial<DetachRequestMessage>;
 
 export interface DetachReplyMessage {
   absent: boolean;

@@ -150,6 +150,31 @@ describe('detach', () => {
     assert.equal(await bench.kernel.only.sockets[0]!.reply(), 0);
   });
 
+  it('waits for its users as long as it is told to', async () => {
+    await bench.attachments.attach(WITH_DEVICE);
+    mount(0);
+    const detach = (waitMs: number): Promise<unknown> =>
+      bench.attachments.detach({ exportName: 'v1', force: false, waitMs });
+    await assert.rejects(detach(1), /v1 is in use: mounted at/);
+    await assert.rejects(detach(300_001), /a detach waits 300 s at most/);
+    const detached = detach(60_000);
+    await turns();
+    assert.equal(bench.attachments.count, 1);
+    fs.rmSync(path.join(bench.machine, 'proc/self/mountinfo'));
+    assert.deepEqual(await detached, { absent: false, discardedBytes: 0 });
+  });
+
+  it('of an id leaves another attachment alone', async () => {
+    const { attachment } = await bench.attachments.attach(WITH_DEVICE);
+    const { attachmentId } = attachment;
+    const detach = (id: string): Promise<{ absent: boolean }> =>
+      bench.attachments.detach({ exportName: 'v1', force: false, attachmentId: id });
+    assert.equal((await detach('another')).absent, true);
+    assert.equal(bench.attachments.count, 1);
+    assert.equal((await detach(attachmentId)).absent, false);
+    assert.equal(bench.attachments.count, 0);
+  });
+
   it('by force does not ask who uses it', async () => {
     await bench.attachments.attach(WITH_DEVICE);
     mount(0);
@@ -229,3 +254,8 @@ describe('a resize of the volume', () => {
     assert.equal(bench.kernel.only.reconfigurations[0]?.sizeBytes, 2 * 1024 * 1024);
   });
 });
+
+/** Of the event loop, enough for a detach that does not wait. */
+async function turns(): Promise<void> {
+  for (let turn = 0; turn < 20; turn += 1) await new Promise((resolve) => setImmediate(resolve));
+}

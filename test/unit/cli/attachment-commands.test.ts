@@ -106,7 +106,9 @@ describe('blkferry detach', () => {
     const world = new FakeSurroundings();
     const { exitCode, stdout } = await world.run('detach v1');
     assert.equal(exitCode, 0);
-    assert.deepEqual(world.daemon.detachRequests, [{ exportName: 'v1', force: false }]);
+    assert.deepEqual(world.daemon.detachRequests, [
+      { exportName: 'v1', force: false, attachmentId: '', waitMs: 0 },
+    ]);
     assert.equal(stdout, 'v1 detached\n');
   });
 
@@ -122,9 +124,11 @@ describe('blkferry detach', () => {
   it('says how much --force gave up', async () => {
     const world = new FakeSurroundings();
     world.daemon.detachReply = { absent: false, discardedBytes: 65536 };
-    const { exitCode, stderr } = await world.run('detach v1 --force');
+    const { exitCode, stderr } = await world.run('detach v1 --force --wait 20s --attachment id-1');
     assert.equal(exitCode, 0);
-    assert.deepEqual(world.daemon.detachRequests, [{ exportName: 'v1', force: true }]);
+    assert.deepEqual(world.daemon.detachRequests, [
+      { exportName: 'v1', force: true, attachmentId: 'id-1', waitMs: 20_000 },
+    ]);
     assert.match(stderr, /64 KiB of answered writes were given up/);
   });
 

@@ -6,7 +6,7 @@ import type {
   AttachRequestMessage,
   DaemonMessage,
   DetachReplyMessage,
-  DetachRequestMessage,
+  DetachWish,
   FailNowReplyMessage,
   RetryNowReplyMessage,
 } from '#daemon/rpc/admin-messages.js';
@@ -63,7 +63,7 @@ export class FakeDaemon implements AdminClient {
   away: StorageError | undefined;
   attachError: StorageError | undefined;
   attachRequests: AttachRequestMessage[] = [];
-  detachRequests: DetachRequestMessage[] = [];
+  detachRequests: DetachWish[] = [];
   detachReply: DetachReplyMessage = { absent: false, discardedBytes: 0 };
   existed = false;
   deviceProblem = '';
@@ -81,7 +81,7 @@ export class FakeDaemon implements AdminClient {
     }));
   }
 
-  detach(request: DetachRequestMessage): Promise<DetachReplyMessage> {
+  detach(request: DetachWish): Promise<DetachReplyMessage> {
     this.detachRequests.push(request);
     return this.#reply(() => this.detachReply);
   }

@@ -141,7 +141,7 @@ const attach: AttachRequestMessage = {
   deviceBlockBytes: 512,
 };
 const attachReply: AttachReplyMessage = { attachment, existed: true, deviceProblem: 'p' };
-const detach: DetachRequestMessage = { exportName: 'e', force: true };
+const detach: DetachRequestMessage = { exportName: 'e', force: true, attachmentId: 'a', waitMs: 5 };
 const detachReply: DetachReplyMessage = { absent: true, discardedBytes: 1 };
 const getAttachment: GetAttachmentRequestMessage = { exportName: 'e' };
 const attachments: ListAttachmentsReplyMessage = { attachments: [attachment, attachment] };

@@ -63,11 +63,12 @@ function attach(world: FakeWorld): unknown {
 function detach(world: FakeWorld): unknown {
   if (world.isNodeAway)
     throw new CommandError('unreachable', 'the node is away: nothing was flushed');
-  if (world.refusedDetaches > 0) {
-    world.refusedDetaches -= 1;
+  if (world.isHeld && optionValue('--wait') === '')
     throw new CommandError('refused', `${name} is in use`);
-  }
-  const absent = world.attachments[name] === undefined;
+  const wanted = optionValue('--attachment');
+  const there = world.attachments[name];
+  const absent = there === undefined || (wanted !== '' && wanted !== there.attachmentId);
+  if (absent) return { absent, discardedBytes: 0 };
   world.attachments = Object.fromEntries(
     Object.entries(world.attachments).filter(([other]) => other !== name),
   );

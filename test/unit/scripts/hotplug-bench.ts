@@ -26,8 +26,8 @@ export interface FakeWorld {
   attachmentCount: number;
   isDaemonAway: boolean;
   isNodeAway: boolean;
-  /** So many detaches are refused because the device is in use. */
-  refusedDetaches: number;
+  /** blkback has the device open for a moment yet: a detach that does not wait is refused. */
+  isHeld: boolean;
   /** This command does not answer. */
   hangingCommand: string;
   /** All calls in order. */
@@ -237,7 +237,7 @@ function emptyWorld(): FakeWorld {
     attachmentCount: 0,
     isDaemonAway: false,
     isNodeAway: false,
-    refusedDetaches: 0,
+    isHeld: false,
     hangingCommand: '',
     calls: [],
   };

@@ -5,6 +5,7 @@ import type { CommandContext } from '../command-context.js';
 import {
   addDaemonOptions,
   newCommand,
+  readDuration,
   type DaemonOptions,
   type OutputOptions,
 } from '../command-options.js';
@@ -15,6 +16,8 @@ const DETACH_TIMEOUT_MS = 300_000;
 
 interface DetachOptions extends DaemonOptions, OutputOptions {
   readonly force?: boolean;
+  readonly wait?: number;
+  readonly attachment?: string;
 }
 
 export function detachCommand(context: CommandContext): Command {
@@ -23,7 +26,9 @@ export function detachCommand(context: CommandContext): Command {
     .option(
       '--force',
       'also with clients connected, or when the node is away: then what it did not flush is given up',
-    );
+    )
+    .option('--wait <duration>', 'most time for users of the device to let go of it', readDuration)
+    .option('--attachment <id>', 'only if the attachment has this id, as `show` prints it');
   return addDaemonOptions(command).action((exportName: string, options: DetachOptions) =>
     runDetach(context, exportName, options),
   );
@@ -34,13 +39,16 @@ async function runDetach(
   exportName: string,
   options: DetachOptions,
 ): Promise<void> {
-  const { force = false } = options;
-  const { reply, hint } = await context.withDaemon(options, DETACH_TIMEOUT_MS, async (daemon) => {
-    const done = await daemon.detach({ exportName, force });
+  const { force = false, wait: waitMs = 0, attachment: attachmentId = '' } = options;
+  const limitMs = DETACH_TIMEOUT_MS + waitMs;
+  const { reply, hint } = await context.withDaemon(options, limitMs, async (daemon) => {
+    const done = await daemon.detach({ exportName, force, attachmentId, waitMs });
     return { reply: done, hint: done.absent ? await exportHint(daemon, exportName) : '' };
   });
   context.print(options, reply, () =>
-    reply.absent ? `${exportName} was not attached${hint}\n` : `${exportName} detached\n`,
+    reply.absent
+      ? `${exportName} was not attached${attachmentId === '' ? hint : ` with the id ${attachmentId}`}\n`
+      : `${exportName} detached\n`,
   );
   if (reply.discardedBytes > 0) {
     const lost = formatBytes(reply.discardedBytes);
