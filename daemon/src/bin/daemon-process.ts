@@ -31,6 +31,7 @@ import type { Logger } from '../runtime/logger.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 import { describeAttachments } from './status-line.js';
+import { openTls } from './tls-start.js';
 
 /**
  * How long clients are kept out at the start until volumes know their size: a client that comes back is
@@ -51,6 +52,7 @@ export interface RunningDaemon {
 
 /** @throws Error with a sentence; the process must end then, as volumes and sockets may be open */
 export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<RunningDaemon> {
+  openTls(config, logger);
   const audit = await openAuditLog({
     program: 'blkferryd',
     file: config['audit.file'] === '' ? undefined : config['audit.file'],

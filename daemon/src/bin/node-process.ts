@@ -8,9 +8,11 @@ import { createBackends } from '../storage-node/backend/backend-registry.js';
 import { openDataDirectory } from '../storage-node/data-directory.js';
 import { startNode, type RunningNode } from '../storage-node/node-server.js';
 import { VolumeCatalog } from '../storage-node/volume-catalog.js';
+import { openTls } from './tls-start.js';
 
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+  openTls(config, logger);
   const audit = await openAuditLog({
     program: 'blkferry-node',
     file: config['audit.file'] === '' ? undefined : config['audit.file'],

@@ -25,6 +25,7 @@ import {
   optionalFilePath,
   type Values,
 } from './setting.js';
+import { TLS_FILE_KEYS, TLS_RULES, TLS_SETTINGS, isProtected } from './tls-settings.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -140,6 +141,7 @@ export const DAEMON_SETTINGS = {
     ['auto', 'on', 'off'],
     'CRC-32C of everything that daemon and node say to each other in a session. auto: on for nodes on other machines, off on this one, where there is no wire to damage it.',
   ),
+  ...TLS_SETTINGS,
   insecure: flag(
     false,
     "Allow plain text beyond this machine. Everybody on the network between can then read and change the guests' disks.",
@@ -213,15 +215,20 @@ const ADDRESS_RULES: readonly Rule<DaemonConfig>[] = [
     },
   },
   {
-    keys: ['node', 'insecure'],
-    problem: ({ node, insecure }) =>
-      insecure || isLocalAddress(node)
+    keys: ['node', 'insecure', ...TLS_FILE_KEYS],
+    problem: (config) =>
+      isProtected(config.node, config)
         ? undefined
-        : `node: ${node} is another machine and the connection is plain text; set insecure = true if the network between is private`,
+        : `node: ${config.node} is another machine and the connection is plain text; set tls.certificate, tls.key and tls.ca, or insecure = true if the network between is private`,
   },
 ];
 
 /** @throws ConfigError with every problem */
 export function readDaemonConfig(sources: ConfigSources): DaemonConfig {
-  return readConfig(DAEMON_SETTINGS, sources, [...TIME_RULES, ...PLACE_RULES, ...ADDRESS_RULES]);
+  return readConfig(DAEMON_SETTINGS, sources, [
+    ...TIME_RULES,
+    ...PLACE_RULES,
+    ...ADDRESS_RULES,
+    ...TLS_RULES,
+  ]);
 }

@@ -1,5 +1,4 @@
 /** Every setting of blkferry-node, and the rules between them. */
-import { isLocalAddress } from '../rpc/node-address.js';
 import { DEFAULT_DATA_DIRECTORY } from './default-paths.js';
 import { readConfig, type ConfigSources, type Rule } from './read-config.js';
 import {
@@ -13,6 +12,7 @@ import {
   optionalFilePath,
   type Values,
 } from './setting.js';
+import { TLS_FILE_KEYS, TLS_RULES, TLS_SETTINGS, isProtected } from './tls-settings.js';
 
 const MIB = 1024 * 1024;
 const SECOND = 1000;
@@ -21,7 +21,7 @@ const MINUTE = 60 * SECOND;
 export const NODE_SETTINGS = {
   listen: address(
     '127.0.0.1:7600',
-    'Where daemons connect; port 0 takes a free one. Beyond loopback only together with insecure.',
+    'Where daemons connect; port 0 takes a free one. Beyond loopback only with tls.certificate, or together with insecure.',
   ),
   data_directory: filePath(
     DEFAULT_DATA_DIRECTORY,
@@ -52,6 +52,7 @@ export const NODE_SETTINGS = {
     { min: 100, max: 10 * MINUTE },
     'How long an ordered stop waits for requests in hand.',
   ),
+  ...TLS_SETTINGS,
   insecure: flag(
     false,
     'Allow plain text beyond this machine. Everybody on the network can then read and change every volume.',
@@ -69,12 +70,13 @@ export const NODE_SETTINGS = {
 export type NodeConfig = Values<typeof NODE_SETTINGS>;
 
 const RULES: readonly Rule<NodeConfig>[] = [
+  ...TLS_RULES,
   {
-    keys: ['listen', 'insecure'],
-    problem: ({ listen, insecure }) =>
-      insecure || isLocalAddress(listen)
+    keys: ['listen', 'insecure', ...TLS_FILE_KEYS],
+    problem: (config) =>
+      isProtected(config.listen, config)
         ? undefined
-        : `listen: ${listen} is reachable from other machines and the connection is plain text; use a loopback address, or set insecure = true if the network is private`,
+        : `listen: ${config.listen} is reachable from other machines and the connection is plain text; use a loopback address, set tls.certificate, tls.key and tls.ca, or set insecure = true if the network is private`,
   },
 ];
 

@@ -12,17 +12,24 @@ export const ROOM_IMPORTS = {
   'blkferry-kernel': [],
   block: [],
   runtime: ['block', 'blkferry-kernel'],
+  security: ['runtime'],
   config: ['rpc', 'block', 'runtime'],
-  rpc: ['block', 'runtime'],
-  transport: ['rpc', 'block', 'runtime'],
+  rpc: ['security', 'block', 'runtime'],
+  transport: ['rpc', 'security', 'block', 'runtime'],
   volume: ['transport', 'rpc', 'block', 'runtime'],
-  frontend: ['volume', 'nbd-server-helpers', 'blkferry-kernel', 'block', 'runtime'],
-  'storage-node': ['rpc', 'config', 'nbd-server-helpers', 'blkferry-kernel', 'block', 'runtime'],
-  admin: ['volume', 'frontend', 'transport', 'rpc', 'config', 'block', 'runtime'],
-  cli: ['transport', 'rpc', 'config', 'nbd-server-helpers', 'blkferry-kernel', 'block', 'runtime'],
+  frontend: ['volume', 'nbd-server-helpers', 'blkferry-kernel', 'security', 'block', 'runtime'],
+  'storage-node': [
+    ...['rpc', 'config', 'security', 'nbd-server-helpers', 'blkferry-kernel'],
+    ...['block', 'runtime'],
+  ],
+  admin: ['volume', 'frontend', 'transport', 'rpc', 'config', 'security', 'block', 'runtime'],
+  cli: [
+    ...['transport', 'rpc', 'config', 'security', 'nbd-server-helpers', 'blkferry-kernel'],
+    ...['block', 'runtime'],
+  ],
   bin: [
     ...['frontend', 'volume', 'transport', 'storage-node', 'admin', 'cli'],
-    ...['rpc', 'config', 'runtime', 'block'],
+    ...['rpc', 'config', 'security', 'runtime', 'block'],
   ],
 };
 
