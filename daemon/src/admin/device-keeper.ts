@@ -185,8 +185,9 @@ export class DeviceKeeper {
     }
     const sinceMs = clock.nowMs();
     for (;;) {
-      const { lasting, programs } = usersOfDevice(device.index, nodes.root);
+      const { lasting, programs, isPartial } = usersOfDevice(device.index, nodes.root);
       const users = [...lasting, ...programs];
+      if (users.length === 0 && isPartial) throw blind(device);
       if (users.length === 0) {
         const giveBack = await this.#tryClaim(device);
         if (giveBack !== undefined) return giveBack;
@@ -256,10 +257,22 @@ export class DeviceKeeper {
   }
 }
 
-function inUse(device: KernelDevice, users: readonly string[]): StorageError {
-  const name = device.link === '' ? device.path : device.link;
+function blind(device: KernelDevice): StorageError {
+  const name = nameOf(device);
   return new StorageError(
     'refused',
-    `${name} is in use: ${users.join(', ')}; end that first, or use --force, which fails its I/O`,
+    `who has ${name} open cannot be seen: blkferryd needs CAP_SYS_PTRACE and CAP_DAC_OVERRIDE for that, as its ` +
+      `systemd unit gives them; or use --force, which fails the I/O of whoever has it`,
+  );
+}
+
+function nameOf(device: KernelDevice): string {
+  return device.link === '' ? device.path : device.link;
+}
+
+function inUse(device: KernelDevice, users: readonly string[]): StorageError {
+  return new StorageError(
+    'refused',
+    `${nameOf(device)} is in use: ${users.join(', ')}; end that first, or use --force, which fails its I/O`,
   );
 }

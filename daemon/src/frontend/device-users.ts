@@ -1,7 +1,7 @@
 /**
  * Who uses a block device, in words, for the sentence with which a detach is refused: mounts, swap, devices
- * made on top of it, guests, programs that have it open. Found in /proc and /sys; what cannot be looked at
- * is left out, so an empty list does not prove that nobody does (see KernelDevice.claim).
+ * made on top of it, guests, programs that have it open. Found in /proc and /sys. What begins to use it meanwhile
+ * is not in it, so an empty list does not prove that nobody does (see KernelDevice.claim).
  */
 import fs from 'node:fs';
 import path from 'node:path';
@@ -14,6 +14,13 @@ export interface DeviceUsers {
   readonly lasting: readonly string[];
   /** Programs that have it open: perhaps only for a look, as udev after each change. */
   readonly programs: readonly string[];
+  /** Of a program it could not be seen what it has open. */
+  readonly isPartial: boolean;
+}
+
+interface OpenFiles {
+  readonly programs: readonly string[];
+  readonly isPartial: boolean;
 }
 
 /** @param root '/' in production */
@@ -26,7 +33,8 @@ export function usersOfDevice(index: number, root = '/'): DeviceUsers {
     ...holders(root, name),
     ...guests(root, name),
   ];
-  return { lasting: firstFew(lasting), programs: firstFew(programs(root, isDevice)) };
+  const { programs, isPartial } = openIn(root, isDevice);
+  return { lasting: firstFew(lasting), programs: firstFew(programs), isPartial };
 }
 
 function firstFew(users: readonly string[]): string[] {
@@ -79,14 +87,35 @@ function guests(root: string, name: string): string[] {
     );
 }
 
-function programs(root: string, isDevice: RegExp): string[] {
+function openIn(root: string, isDevice: RegExp): OpenFiles {
   const processes = entries(path.join(root, 'proc')).filter((entry) => /^[0-9]+$/.test(entry));
-  return processes.flatMap((id) => {
-    const folder = path.join(root, 'proc', id, 'fd');
-    const isOpen = entries(folder).some((fd) => isDevice.test(target(path.join(folder, fd))));
-    if (!isOpen) return [];
-    return [`open in ${text(path.join(root, 'proc', id, 'comm')).trim()} (process ${id})`];
-  });
+  const programs: string[] = [];
+  let isPartial = false;
+  for (const id of processes) {
+    try {
+      if (!hasOpen(path.join(root, 'proc', id, 'fd'), isDevice)) continue;
+    } catch {
+      isPartial = true;
+      continue;
+    }
+    programs.push(`open in ${text(path.join(root, 'proc', id, 'comm')).trim()} (process ${id})`);
+  }
+  return { programs, isPartial };
+}
+
+/** @throws Error if it may not be looked at; a program that has ended meanwhile has nothing open */
+function hasOpen(folder: string, isDevice: RegExp): boolean {
+  try {
+    return fs.readdirSync(folder).some((fd) => isDevice.test(target(path.join(folder, fd))));
+  } catch (error) {
+    if (isGone(error)) return false;
+    throw error;
+  }
+}
+
+function isGone(error: unknown): boolean {
+  const { code } = error as NodeJS.ErrnoException;
+  return code === 'ENOENT' || code === 'ESRCH';
 }
 
 function entries(folder: string): string[] {
@@ -105,10 +134,12 @@ function text(file: string): string {
   }
 }
 
+/** @throws Error if it may not be looked at */
 function target(link: string): string {
   try {
     return fs.readlinkSync(link);
-  } catch {
-    return '';
+  } catch (error) {
+    if (isGone(error)) return '';
+    throw error;
   }
 }

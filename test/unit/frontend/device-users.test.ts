@@ -25,7 +25,7 @@ beforeEach(() => {
 
 describe('the users of a device', () => {
   it('are none where nothing is found', () => {
-    assert.deepEqual(usersOfDevice(3, root), { lasting: [], programs: [] });
+    assert.deepEqual(usersOfDevice(3, root), { lasting: [], programs: [], isPartial: false });
   });
 
   it('are mounts, of the device and of its partitions, and of no other device', () => {
@@ -63,7 +63,16 @@ describe('the users of a device', () => {
     write('proc/72/comm', 'cat\n');
     fs.mkdirSync(path.join(root, 'proc/72/fd'), { recursive: true });
     fs.symlinkSync('/dev/nbd30', path.join(root, 'proc/72/fd/5'));
-    assert.deepEqual(usersOfDevice(3, root).programs, ['open in fio (process 71)']);
+    const { programs, isPartial } = usersOfDevice(3, root);
+    assert.deepEqual(programs, ['open in fio (process 71)']);
+    assert.equal(isPartial, false);
+  });
+
+  it('are not all known when it cannot be seen what a program has open', () => {
+    write('proc/71/comm', 'fio\n');
+    // Neither a folder nor absent, as for those who lack the right.
+    write('proc/71/fd', '');
+    assert.equal(usersOfDevice(3, root).isPartial, true);
   });
 
   it('are told five at most', () => {
