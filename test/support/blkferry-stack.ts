@@ -8,10 +8,12 @@ import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAdminClient, type AdminClient } from '#daemon/cli/admin-client.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { TlsMaterial, type TlsFiles } from '#daemon/security/tls-material.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
 import type { ExportWishes, NbdExport, NbdServer } from './nbd-server-interface.js';
 import { RunningProgram } from './program.js';
+import { tlsEnvironment } from './certificates.js';
 import { attachRequest } from './attach-request.js';
 
 /** For one call of the test to either program. */
@@ -23,6 +25,8 @@ const PROGRAM_FOLDER = fileURLToPath(new URL('../../../daemon/dist/program/', im
 export interface StackSettings {
   readonly node?: Readonly<Record<string, string>>;
   readonly daemon?: Readonly<Record<string, string>>;
+  /** For the node, the daemon and the test's own client alike. */
+  readonly tls?: TlsFiles;
 }
 
 export class BlkferryStack implements NbdServer {
@@ -47,6 +51,7 @@ export class BlkferryStack implements NbdServer {
         callTimeoutMs: CALL_TIMEOUT_MS,
         sessionTimes: { openTimeoutMs: 5000, probeIntervalMs: 1000, probeTimeoutMs: 5000 },
         insecure: false,
+        tls: settings.tls === undefined ? undefined : TlsMaterial.load(settings.tls, Date.now()),
         clock: SYSTEM_CLOCK,
       });
       const admin = createAdminClient({
@@ -96,7 +101,10 @@ async function startNode(
   settings: StackSettings,
 ): Promise<{ program: RunningProgram; address: string }> {
   const args = ['--data-directory', path.join(folder, 'data'), '--listen', '127.0.0.1:0'];
-  const { program, readyLine } = await startOurs('blkferry-node', args, settings.node);
+  const { program, readyLine } = await startOurs('blkferry-node', args, {
+    ...tlsOf(settings),
+    ...settings.node,
+  });
   return { program, address: /ready: (\S+)/.exec(readyLine)![1]! };
 }
 
@@ -112,7 +120,12 @@ async function startDaemon(
     ...['--admin-socket', inFolder('admin.sock'), '--nbd-socket', inFolder('nbd.sock')],
     ...['--state-directory', inFolder('state'), '--runtime-directory', inFolder('run')],
   ];
-  return (await startOurs('blkferryd', args, settings.daemon)).program;
+  const environment = { ...tlsOf(settings), ...settings.daemon };
+  return (await startOurs('blkferryd', args, environment)).program;
+}
+
+function tlsOf({ tls }: StackSettings): Record<string, string> {
+  return tls === undefined ? {} : tlsEnvironment(tls);
 }
 
 function startOurs(

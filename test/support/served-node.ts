@@ -14,7 +14,7 @@ import type { LeaseMessage, OpenedFrame, OpenFrame } from '#daemon/rpc/storage-m
 import type { Caller } from '#daemon/storage-node/access-caller.js';
 import { AccessControl } from '#daemon/storage-node/access-control.js';
 import { startNode, type RunningNode } from '#daemon/storage-node/node-server.js';
-import type { PeerCall } from '#daemon/storage-node/unary-handler.js';
+import type { PeerCall } from '#daemon/rpc/peer-identity.js';
 import { FakeClock } from './fake-clock.js';
 import { MemoryCatalog } from './memory-catalog.js';
 import { NodeWire, type SessionWire } from './node-wire.js';

@@ -28,6 +28,7 @@ import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
+import type { TlsMaterial } from '../security/tls-material.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 import { describeAttachments } from './status-line.js';
@@ -52,7 +53,7 @@ export interface RunningDaemon {
 
 /** @throws Error with a sentence; the process must end then, as volumes and sockets may be open */
 export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<RunningDaemon> {
-  openTls(config, logger);
+  const tls = openTls(config, logger);
   const audit = await openAuditLog({
     program: 'blkferryd',
     file: config['audit.file'] === '' ? undefined : config['audit.file'],
@@ -61,7 +62,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   });
   const unlockState = lockDirectory(config.state_directory, 'blkferryd', '--state-directory');
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
-  const pool = createPool(config);
+  const pool = createPool(config, tls);
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];
   const file = new AttachmentFile(config.state_directory);
@@ -118,7 +119,7 @@ function createDevices(config: DaemonConfig, logger: Logger): DeviceKeeper {
   });
 }
 
-function createPool(config: DaemonConfig): StoragePool {
+function createPool(config: DaemonConfig, tls: TlsMaterial | undefined): StoragePool {
   return new StoragePool((address) =>
     createGrpcStorageClient({
       address,
@@ -129,6 +130,7 @@ function createPool(config: DaemonConfig): StoragePool {
         probeTimeoutMs: config.probe_timeout,
       },
       insecure: config.insecure,
+      tls,
       clock: SYSTEM_CLOCK,
     }),
   );
@@ -248,6 +250,8 @@ async function openAdmin(
   const listener = await listen(server, {
     address: `unix:${socket}`,
     insecure: false,
+    tls: undefined,
+    log: logger,
     onWindows: (windows) => {
       logger.trace({ event: 'admin_connected', windows }, 'admin client connected');
     },

@@ -12,7 +12,7 @@ import { openTls } from './tls-start.js';
 
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
-  openTls(config, logger);
+  const tls = openTls(config, logger);
   const audit = await openAuditLog({
     program: 'blkferry-node',
     file: config['audit.file'] === '' ? undefined : config['audit.file'],
@@ -43,6 +43,7 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
     audit,
     address: config.listen,
     insecure: config.insecure,
+    tls,
   });
   return {
     ...node,

@@ -6,13 +6,14 @@
  */
 import { lstat, unlink } from 'node:fs/promises';
 import net from 'node:net';
-import type { Server } from '@grpc/grpc-js';
+import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
-import { serverCredentials } from './credentials.js';
+import { serverMaterial, type Protection } from './credentials.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
 import { ReadKeeper } from './read-keeper.js';
 import { StorageError } from './storage-error.js';
+import { createTlsAcceptor, type HandshakeLog } from './tls-acceptor.js';
 
 /** Connections at a time. A daemon has one or a few; the limit keeps a flood from taking all descriptors. */
 export const CONNECTIONS_MAX = 1024;
@@ -20,37 +21,53 @@ export const CONNECTIONS_MAX = 1024;
 export interface ServerListener {
   /** As given, with the port that was really taken. */
   readonly address: string;
+  /** Whether its connections are TLS, with certificates on both sides. */
+  readonly isTls: boolean;
   /** No further connections. Those there are stay. Idempotent. */
   stopAccepting(): void;
 }
 
-export interface ListenOptions {
+export interface ListenOptions extends Protection {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
   readonly address: string;
-  /** Allow plain text beyond this machine. */
-  readonly insecure: boolean;
+  /** Is told who was not let in; absent: nobody is. */
+  readonly log?: HandshakeLog;
   /** Called for each connection, with its first call: the flow-control windows in force. */
   readonly onWindows: (windows: WindowSizes) => void;
 }
 
 /** @throws StorageError 'invalid', 'denied' (plain text), 'refused' (in use) or 'unavailable' */
 export async function listen(server: Server, options: ListenOptions): Promise<ServerListener> {
-  const { address, insecure, onWindows } = options;
+  const { address, onWindows } = options;
   const problem = addressProblem(address);
   if (problem !== undefined) throw new StorageError('invalid', problem);
-  const credentials = serverCredentials(address, insecure);
-  const injector = createWideInjector(server, credentials, onWindows);
+  const material = serverMaterial(address, options);
+  // TLS ends before grpc-js: its sockets are then like any others, and files can be replaced meanwhile.
+  const injector = createWideInjector(server, ServerCredentials.createInsecure(), onWindows);
   const keeper = new ReadKeeper(SYSTEM_CLOCK);
-  const acceptor = net.createServer({ noDelay: true }, (socket) => {
-    keeper.keep(socket);
-    injector.injectConnection(socket);
-  });
+  const acceptor =
+    material === undefined
+      ? net.createServer({ noDelay: true }, (socket) => {
+          keeper.keep(socket);
+          injector.injectConnection(socket);
+        })
+      : createTlsAcceptor(material, {
+          // The socket below TLS: it is the one whose kernel buffer fills.
+          connected: (socket) => {
+            keeper.keep(socket);
+          },
+          secured: (socket) => {
+            injector.injectConnection(socket);
+          },
+          log: options.log ?? { warn: () => undefined },
+        });
   acceptor.maxConnections = CONNECTIONS_MAX;
   await (address.startsWith('unix:')
     ? listenAtPath(acceptor, address)
     : listenAtPort(acceptor, address));
   return {
     address: boundAddress(acceptor, address),
+    isTls: material !== undefined,
     stopAccepting: () => {
       acceptor.close();
     },

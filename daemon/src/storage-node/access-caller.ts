@@ -3,6 +3,8 @@
  * everything because the node listens where only trusted ones can come. And which client is the same as one
  * of before.
  */
+import type { PeerIdentity } from '../rpc/peer-identity.js';
+import { StorageError } from '../rpc/storage-error.js';
 
 export interface Caller {
   /** Names in the certificate, URI and DNS; undefined: no certificate is asked for, everything is allowed. */
@@ -15,6 +17,33 @@ export interface Caller {
 
 /** Somebody behind a socket that only trusted ones can open. */
 export const TRUSTED_CALLER: Caller = { names: undefined, label: 'local', peer: '' };
+
+/** How many names of a certificate a label shows: enough for people to know whose it is. */
+const LABEL_NAMES_MAX = 2;
+
+/**
+ * Who somebody is to this node. Without a certificate everything is allowed: the node listens where only trusted
+ * ones come, or somebody took that upon themselves (`insecure`).
+ *
+ * @throws StorageError 'denied' for a certificate by whose names nobody could be known again
+ */
+export function callerOfPeer(identity: PeerIdentity): Caller {
+  switch (identity.kind) {
+    case 'local':
+      return { ...TRUSTED_CALLER, peer: identity.peer };
+    case 'plain':
+      return { names: undefined, label: 'anybody (insecure)', peer: identity.peer };
+    case 'certificate': {
+      const { names, subject, peer } = identity;
+      if (names.length > 0)
+        return { names, label: names.slice(0, LABEL_NAMES_MAX).join(' '), peer };
+      throw new StorageError(
+        'denied',
+        `the certificate ${subject} has no DNS or URI name (subjectAltName) by which its holder could be known; issue one with a name`,
+      );
+    }
+  }
+}
 
 /**
  * How many characters of names are kept with a lease. The record of a volume stays small: its place on the

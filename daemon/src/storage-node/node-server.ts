@@ -8,25 +8,24 @@ import { BlockError } from '../block/block-error.js';
 import { flushRequest } from '../block/block-request.js';
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import { SERVER_OPTIONS } from '../rpc/channel-options.js';
+import type { Protection } from '../rpc/credentials.js';
 import { areLarge } from '../rpc/http2-window.js';
+import { peerIdentity, type CallPlace } from '../rpc/peer-identity.js';
 import { listen, type ServerListener } from '../rpc/server-listener.js';
 import { STORAGE_SERVICE, withReadableRefusals } from '../rpc/service-definition.js';
 import { addStandardServices, type SetHealth } from '../rpc/standard-services.js';
 import { StorageError } from '../rpc/storage-error.js';
-import { TRUSTED_CALLER, type Caller } from './access-caller.js';
+import { callerOfPeer } from './access-caller.js';
 import type { BackendVolume } from './backend/backend.js';
 import type { StorageServiceOptions } from './service-options.js';
 import { storageHandlers, type CallerOf } from './storage-handlers.js';
 import { StorageService } from './storage-service.js';
-import type { PeerCall } from './unary-handler.js';
 import { newWriteVerifier } from './write-verifiers.js';
 
-export interface NodeOptions extends Omit<StorageServiceOptions, 'writeVerifier'> {
+export interface NodeOptions extends Omit<StorageServiceOptions, 'writeVerifier'>, Protection {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
   readonly address: string;
-  /** Allow plain text beyond this machine. */
-  readonly insecure: boolean;
-  /** Who calls; absent: somebody who is trusted. */
+  /** Who calls; absent: whom the connection proves. */
   readonly callerOf?: CallerOf;
 }
 
@@ -48,14 +47,19 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkLimits(options);
   const service = new StorageService({ ...options, writeVerifier: newWriteVerifier() });
   const server = new Server(SERVER_OPTIONS);
+  // Nobody calls before there is a listener.
+  let place: CallPlace = { address: options.address, isTls: true };
+  const callerOf: CallerOf = (call) => callerOfPeer(peerIdentity(call, place));
   server.addService(
     withReadableRefusals(STORAGE_SERVICE),
-    storageHandlers(service, options.callerOf ?? trusted),
+    storageHandlers(service, options.callerOf ?? callerOf),
   );
   const setHealth = addStandardServices(server, 'blkferry.storage.v1.Storage');
   const listener = await listen(server, {
     address: options.address,
     insecure: options.insecure,
+    tls: options.tls,
+    log: options.log,
     onWindows: (windows) => {
       if (areLarge(windows)) return;
       options.log.warn(
@@ -64,12 +68,9 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
       );
     },
   });
+  place = listener;
   const running = new NodeServer(server, service, listener, setHealth);
   return { address: listener.address, service, stop: (deadlineMs) => running.stop(deadlineMs) };
-}
-
-function trusted(call: PeerCall): Caller {
-  return { ...TRUSTED_CALLER, peer: call.getPeer() };
 }
 
 function checkLimits({ sessionLimits, sessionsMax }: NodeOptions): void {

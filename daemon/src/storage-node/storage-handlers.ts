@@ -4,6 +4,8 @@
  * on what there is.
  */
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
+import type { PeerCall } from '../rpc/peer-identity.js';
+import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type {
   AcquireLeaseRequestMessage,
@@ -16,9 +18,9 @@ import { NO_AUDIT, type AuditEntry } from '../runtime/audit-log.js';
 import type { Caller } from './access-caller.js';
 import type { SessionCall } from './session-stream.js';
 import type { StorageService } from './storage-service.js';
-import { unaryHandler, type PeerCall, type UnaryHandler } from './unary-handler.js';
+import { unaryHandler, type UnaryHandler } from './unary-handler.js';
 
-/** Who is at the other end of a call. */
+/** Who is at the other end of a call. @throws StorageError 'denied' when that one is nobody to be served */
 export type CallerOf = (call: PeerCall) => Caller;
 
 /** As grpc.Server.addService wants it, with `withReadableRefusals`. */
@@ -79,7 +81,14 @@ export function storageHandlers(
       return service.releaseLease(request, caller);
     }),
     OpenSession: (call: SessionCall) => {
-      service.openSession(call, callerOf(call));
+      let caller: Caller;
+      try {
+        caller = callerOf(call);
+      } catch (error) {
+        call.emit('error', toServiceError(error));
+        return;
+      }
+      service.openSession(call, caller);
     },
   };
 }

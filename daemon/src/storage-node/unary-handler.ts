@@ -1,10 +1,8 @@
 /** Promise-returning functions as grpc-js handlers of unary calls. */
 import type { sendUnaryData, ServerUnaryCall } from '@grpc/grpc-js';
+import type { PeerCall } from '../rpc/peer-identity.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
-
-/** Any call, as far as it tells who is at its other end. */
-export type PeerCall = Pick<ServerUnaryCall<unknown, unknown>, 'getPeer' | 'getAuthContext'>;
 
 export type UnaryHandler<Request, Reply> = (
   call: ServerUnaryCall<Request | StorageError, Reply>,

@@ -4,10 +4,15 @@
 import { status } from '@grpc/grpc-js';
 import { kindOfStatus } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
+import { tlsSentenceIn } from '../rpc/tls-channel.js';
 
 /** Compared with numbers that came from outside. */
 const DEADLINE_EXCEEDED: number = status.DEADLINE_EXCEEDED;
 const UNAVAILABLE: number = status.UNAVAILABLE;
+
+const LOST = 'the connection was lost';
+/** What speaks TLS closes a connection of plain text without a word that plain text could be told in. */
+const PERHAPS_TLS = 'If it speaks TLS, this program needs tls.certificate, tls.key and tls.ca too';
 
 /** System errors in the words that people search for. */
 const REASONS: readonly (readonly [code: RegExp, words: string])[] = [
@@ -17,7 +22,7 @@ const REASONS: readonly (readonly [code: RegExp, words: string])[] = [
   [/ENOTFOUND|Name resolution failed/, 'the host name is not known'],
   [/EHOSTUNREACH|ENETUNREACH/, 'no route to the host'],
   [/ETIMEDOUT/, 'the connection timed out'],
-  [/ECONNRESET|Connection dropped/, 'the connection was lost'],
+  [/ECONNRESET|EPIPE|Connection dropped|Failed to connect|Socket closed/, LOST],
 ];
 
 /**
@@ -38,6 +43,8 @@ export function explainCallError(
     });
   }
   const text = typeof details === 'string' ? details : '';
+  const sentence = tlsSentenceIn(text);
+  if (sentence !== undefined) return new StorageError('unavailable', sentence, { cause: error });
   const reason = REASONS.find(([pattern]) => pattern.test(text))?.[1];
   if (code === DEADLINE_EXCEEDED) {
     return new StorageError(
@@ -47,9 +54,10 @@ export function explainCallError(
     );
   }
   if (code === UNAVAILABLE && reason !== undefined) {
+    const more = reason === LOST && !address.startsWith('unix:') ? ` ${PERHAPS_TLS}` : '';
     return new StorageError(
       'unavailable',
-      `no ${who} answers at ${address}: ${reason}; ${question}`,
+      `no ${who} answers at ${address}: ${reason}; ${question}${more}`,
       { cause: error },
     );
   }

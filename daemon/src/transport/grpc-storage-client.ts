@@ -9,7 +9,7 @@
 import { Client, status } from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
-import { clientCredentials } from '../rpc/credentials.js';
+import { clientCredentials, type Protection } from '../rpc/credentials.js';
 import { STORAGE_SERVICE } from '../rpc/service-definition.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type {
@@ -28,14 +28,12 @@ import { explainCallError } from './call-error.js';
 import { GrpcStorageSession, type FrameStream, type SessionTimes } from './grpc-storage-session.js';
 import type { SessionEvents, StorageClient, StorageSession } from './storage-client.js';
 
-export interface StorageClientOptions {
+export interface StorageClientOptions extends Protection {
   /** host:port or unix:/path. */
   readonly address: string;
   /** Deadline of each unary call. */
   readonly callTimeoutMs: number;
   readonly sessionTimes: SessionTimes;
-  /** Allow plain text beyond this machine. */
-  readonly insecure: boolean;
   readonly clock: Clock;
 }
 
@@ -162,6 +160,7 @@ function readableFrame(decode: (bytes: Buffer) => object): (bytes: Buffer) => ob
   };
 }
 
-function newChannel({ address, insecure }: StorageClientOptions): Client {
-  return new Client(address, clientCredentials(address, insecure), CLIENT_OPTIONS);
+function newChannel(options: StorageClientOptions): Client {
+  const { address } = options;
+  return new Client(address, clientCredentials(address, options, 'node'), CLIENT_OPTIONS);
 }

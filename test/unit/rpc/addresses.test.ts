@@ -1,7 +1,7 @@
 /** What is an address, which addresses are on this machine, and where plain text may go. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { clientCredentials, serverCredentials } from '#daemon/rpc/credentials.js';
+import { clientCredentials, serverMaterial } from '#daemon/rpc/credentials.js';
 import { addressProblem, isLocalAddress } from '#daemon/rpc/node-address.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 
@@ -49,24 +49,26 @@ describe('plain text', () => {
   it('goes where only this machine can listen', () => {
     for (const address of local) {
       assert.ok(isLocalAddress(address), address);
-      clientCredentials(address, false);
-      serverCredentials(address, false);
+      clientCredentials(address, { insecure: false }, 'node');
+      serverMaterial(address, { insecure: false });
     }
   });
 
   it('goes nowhere else, unless that is allowed', () => {
     for (const address of remote) {
       assert.ok(!isLocalAddress(address), address);
-      for (const make of [clientCredentials, serverCredentials]) {
+      for (const make of [clientCredentials, serverMaterial]) {
         assert.throws(
-          () => make(address, false),
+          () => make(address, { insecure: false }, 'node'),
           (error: unknown) =>
             error instanceof StorageError &&
             error.kind === 'denied' &&
             error.message.includes(address) &&
-            error.message.includes('insecure = true'),
+            error.message.includes(
+              'set tls.certificate, tls.key and tls.ca, or set insecure = true',
+            ),
         );
-        make(address, true);
+        make(address, { insecure: true }, 'node');
       }
     }
   });

@@ -9,14 +9,20 @@ import net from 'node:net';
 import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
-import { Client, Server, credentials, status, type ChannelOptions } from '@grpc/grpc-js';
+import {
+  Client,
+  Server,
+  ServerCredentials,
+  credentials,
+  status,
+  type ChannelOptions,
+} from '@grpc/grpc-js';
 import {
   CLIENT_OPTIONS,
   FLOW_CONTROL_WINDOW_BYTES,
   SERVER_OPTIONS,
 } from '#daemon/rpc/channel-options.js';
 import { areLarge, createWideInjector, type WindowSizes } from '#daemon/rpc/http2-window.js';
-import { serverCredentials } from '#daemon/rpc/credentials.js';
 import { listen, type ServerListener } from '#daemon/rpc/server-listener.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { refusal } from '#test/support/storage-refusal.js';
@@ -100,15 +106,11 @@ describe('the flow-control windows', () => {
   it('are set without leaving anything changed in the http2 module', () => {
     const original = http2.createServer;
     const server = new Server(SERVER_OPTIONS);
-    createWideInjector(server, serverCredentials('127.0.0.1:0', false), () => undefined);
+    createWideInjector(server, ServerCredentials.createInsecure(), () => undefined);
     assert.equal(http2.createServer, original);
     server.forceShutdown();
     assert.throws(() =>
-      createWideInjector(
-        server,
-        undefined as unknown as ReturnType<typeof serverCredentials>,
-        () => undefined,
-      ),
+      createWideInjector(server, undefined as unknown as ServerCredentials, () => undefined),
     );
     assert.equal(http2.createServer, original);
   });

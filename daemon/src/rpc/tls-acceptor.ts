@@ -1,0 +1,77 @@
+/**
+ * Accepts TLS connections for a gRPC server: only clients that present a certificate of the authority get in,
+ * the others are logged with the reason. New connections use the files that are in force.
+ */
+import type net from 'node:net';
+import tls from 'node:tls';
+import { acceptFailure, presentedBy, unbelievable } from '../security/tls-failure.js';
+import type { TlsMaterial } from '../security/tls-material.js';
+
+/** Longer than any network's round trips; whoever says nothing is disconnected then. */
+export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
+
+/** The part of a bunyan logger that is used. */
+export interface HandshakeLog {
+  warn(fields: object, message: string): void;
+}
+
+export interface TlsEvents {
+  /** Somebody connected and has not shown who it is. */
+  readonly connected: (socket: net.Socket) => void;
+  /** A client that was believed. */
+  readonly secured: (socket: tls.TLSSocket) => void;
+  readonly log: HandshakeLog;
+}
+
+export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls.Server {
+  const server = tls.createServer({
+    ...material.current.contextOptions,
+    ALPNProtocols: ['h2'],
+    handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
+    noDelay: true,
+    requestCert: true,
+    // Judged below, before anything is read: Node would close without a word about whose certificate it was.
+    rejectUnauthorized: false,
+  });
+  server.on('connection', events.connected);
+  server.on('secureConnection', (socket) => {
+    const sentence = refusalOf(socket);
+    if (sentence === undefined) {
+      events.secured(socket);
+      return;
+    }
+    logRefusal(events.log, socket, sentence);
+    socket.on('error', () => undefined);
+    socket.destroy();
+  });
+  server.on('tlsClientError', (error, socket) => {
+    logRefusal(events.log, socket, acceptFailure(error, peerOf(socket)));
+    socket.destroy();
+  });
+  const forget = material.onReplaced(({ contextOptions }) => {
+    server.setSecureContext(contextOptions);
+  });
+  server.once('close', forget);
+  return server;
+}
+
+/**
+ * Without a certificate nobody gets in, whatever `authorized` says: Node calls a resumed TLS 1.3 session
+ * authorized that never had one. (Nothing is resumed here: see tls-material.ts.)
+ */
+function refusalOf(socket: tls.TLSSocket): string | undefined {
+  const facts = presentedBy(socket);
+  if (facts !== undefined && socket.authorized) return undefined;
+  const code = String(socket.authorizationError);
+  return unbelievable(code, peerOf(socket), facts, 'client', Date.now());
+}
+
+function logRefusal(log: HandshakeLog, socket: tls.TLSSocket, sentence: string): void {
+  log.warn({ event: 'tls_refused', peer: peerOf(socket) }, sentence);
+}
+
+function peerOf({ remoteAddress, remotePort }: tls.TLSSocket): string {
+  return remoteAddress === undefined
+    ? 'a client that is gone'
+    : `client ${remoteAddress}:${remotePort ?? 0}`;
+}

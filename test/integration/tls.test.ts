@@ -1,0 +1,66 @@
+/**
+ * Goal: with certificates, a daemon and a node talk TLS, whatever else holds still does, and nobody without a
+ * certificate of the same authority gets anything. Method: both programs as processes, on loopback, which is no
+ * exception; requests of more than a socket holds in both directions.
+ */
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { describe, it } from 'node:test';
+import { submitAsync } from '#daemon/block/block-device.js';
+import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { BlkferryStack } from '#test/support/blkferry-stack.js';
+import { TestAuthority } from '#test/support/certificates.js';
+import { NbdClient } from '#test/support/nbd-client.js';
+import { temporaryFolder } from '#test/support/temporary-folder.js';
+
+const MIB = 1024 * 1024;
+const TIMEOUT_MS = 60_000;
+
+describe('daemon and node with certificates', { timeout: TIMEOUT_MS }, () => {
+  it('move requests of 4 MiB in both directions at once, and keep what was flushed', async (t) => {
+    const folder = temporaryFolder();
+    const tls = new TestAuthority(folder).issue();
+    const stack = await BlkferryStack.start(folder, { tls });
+    t.after(() => stack.stop());
+    const { name, socketPath } = await stack.newExport({ sizeBytes: 128 * MIB });
+    const client = await NbdClient.connect({ socketPath, exportName: name });
+    const data = Buffer.alloc(4 * MIB, 0x5a);
+    const lanes = Array.from({ length: 16 }, async (_lane, index) => {
+      for (let round = 0; round < 2; round += 1) {
+        await submitAsync(client, writeRequest(index * data.length, data));
+        await submitAsync(client, readRequest(index * data.length, data.length));
+      }
+    });
+    await Promise.all(lanes);
+    await submitAsync(client, flushRequest());
+    const { payload } = await submitAsync(client, readRequest(15 * data.length, data.length));
+    assert.ok(payload.equals(data));
+    await client.close();
+    assert.doesNotMatch(stack.node.stderr(), /small_window_seen/);
+    assert.match(stack.node.stderr(), /known to others as CN=localhost/);
+  });
+
+  it('say nothing that could be read on the way', async (t) => {
+    const folder = temporaryFolder();
+    const tls = new TestAuthority(folder).issue();
+    const stack = await BlkferryStack.start(folder, { tls });
+    t.after(() => stack.stop());
+    const [host = '', port = ''] = stack.nodeAddress.split(':');
+    const seen = await new Promise<Buffer>((resolve, reject) => {
+      const socket = net.connect(Number(port), host);
+      const pieces: Buffer[] = [];
+      socket.on('data', (piece) => pieces.push(piece));
+      socket.on('error', reject);
+      socket.on('close', () => {
+        resolve(Buffer.concat(pieces));
+      });
+      socket.write('PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n');
+    });
+    // Not the frame with which a server of HTTP/2 begins; a TLS alert may come.
+    assert.ok(seen.length === 0 || seen[0] === 0x15, seen.toString('hex'));
+    assert.match(
+      stack.node.stderr(),
+      /client 127\.0\.0\.1:\d+ speaks plain text where TLS is spoken/,
+    );
+  });
+});
