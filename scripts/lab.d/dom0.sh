@@ -7,6 +7,9 @@ DOM0_MODULES='xen_evtchn xen_gntdev xen_gntalloc xen_privcmd xen_blkback'
 # Each guest's console is kept here, as guest-NAME.log.
 CONSOLE_FOLDER=/var/log/xen/console
 
+# Of processor time; a guest has 256.
+DOM0_WEIGHT=4096
+
 start_toolstack() {
   local tools
   # shellcheck disable=SC2086 # a list of words
@@ -19,6 +22,8 @@ start_toolstack() {
   "$(first_program "${tools[0]}/xen-init-dom0" /usr/lib/xen/bin/xen-init-dom0)"
   "$(first_program "${tools[0]}/xenconsoled" /usr/sbin/xenconsoled)" \
     --log=guest --log-dir="$CONSOLE_FOLDER" --pid-file=/run/xenconsoled.pid
+  # There is one processor. Hotplug scripts have 40 s, also beside guests that are busy.
+  xl sched-credit2 --domain=Domain-0 --weight=$DOM0_WEIGHT
 }
 
 first_program() {

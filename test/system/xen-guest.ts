@@ -20,7 +20,10 @@ const MODULES = ['xen-blkfront', 'crc32c_generic', 'ext4'];
 
 const CONSOLE_FOLDER = '/var/log/xen/console';
 
-/** What the guest runs before its story. Disks come when xenbus says so, a moment after the driver. */
+/**
+ * What the guest runs before its story. Disks come when xenbus says so, a moment after the driver. Looks seldom: each
+ * look is a process, and hotplug scripts need the same processor.
+ */
 const INIT = `#!/bin/busybox sh
 /bin/busybox --install -s /bin
 export PATH=/bin
@@ -28,8 +31,8 @@ mount -t proc proc /proc
 mount -t sysfs sys /sys
 mount -t devtmpfs dev /dev
 for module in $(cat /modules); do insmod $module 2>/dev/null; done
-until_there() { while [ ! -b $1 ]; do sleep 0.1; done; }
-until_gone() { while [ -b $1 ]; do sleep 0.1; done; }
+until_there() { while [ ! -b $1 ]; do sleep 1; done; }
+until_gone() { while [ -b $1 ]; do sleep 1; done; }
 . /story
 echo "story ended"
 sync
