@@ -14,6 +14,7 @@ export function attachRequest(
     device: 'none',
     deviceConnections: 0,
     deviceBlockBytes: 0,
+    attachmentId: '',
     ...more,
   };
 }

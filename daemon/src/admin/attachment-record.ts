@@ -28,11 +28,9 @@ export const ATTACHMENT_RECORD = z.strictObject({
 
 export type AttachmentRecord = z.infer<typeof ATTACHMENT_RECORD>;
 
-/** Of an attachment that begins: without a device, under an id of its own. */
-export function newRecord(
-  facts: Omit<AttachmentRecord, 'attachmentId' | 'device'>,
-): AttachmentRecord {
+/** Of an attachment that begins: without a device, under an id of its own if none is given. */
+export function newRecord(facts: Omit<AttachmentRecord, 'device'>): AttachmentRecord {
   const { exportName, volume, volumeId, node, readOnly, attachedUnixMs } = facts;
-  const attachmentId = randomUUID();
+  const attachmentId = facts.attachmentId === '' ? randomUUID() : facts.attachmentId;
   return { exportName, volume, volumeId, node, attachmentId, readOnly, attachedUnixMs };
 }

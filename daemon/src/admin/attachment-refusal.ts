@@ -1,10 +1,39 @@
 /** Why an attachment cannot be made or found, in sentences that say what to do. */
 import type { AttachRequestMessage } from '../rpc/admin-messages.js';
+import { addressProblem } from '../rpc/node-address.js';
 import { StorageError } from '../rpc/storage-error.js';
+import { checkExportName } from './attachment-export.js';
 import type { AttachmentRecord } from './attachment-record.js';
 
 /** So many names in a message are a hint; more are a list that nobody asked for. */
 const NAMES_MAX = 10;
+
+/** The id becomes the name of a folder, and what a node knows a writer by. */
+const ATTACHMENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
+/** @throws StorageError 'invalid' if what is asked for cannot be meant */
+export function refuseMalformed(request: AttachRequestMessage): void {
+  const { volume, exportName, node, attachmentId } = request;
+  if (volume === '') throw new StorageError('invalid', 'the name of a volume is missing');
+  checkExportName(exportName);
+  const problem = addressProblem(node);
+  if (problem !== undefined) throw new StorageError('invalid', problem);
+  if (attachmentId === '' || ATTACHMENT_ID.test(attachmentId)) return;
+  throw new StorageError(
+    'invalid',
+    `"${attachmentId.slice(0, 64)}" cannot be an attachment's id: it is a UUID in lower case, as uuidgen prints it`,
+  );
+}
+
+/** @throws StorageError 'exists' */
+export function refuseUsedId(attachmentId: string, others: readonly AttachmentRecord[]): void {
+  const other = others.find((one) => one.attachmentId === attachmentId);
+  if (other === undefined) return;
+  throw new StorageError(
+    'exists',
+    `the attachment with the id ${attachmentId} is ${other.exportName}; give every attachment an id of its own`,
+  );
+}
 
 /** @throws StorageError 'not-found' */
 export function refuseUnknown(exportName: string, known: ReadonlyMap<string, unknown>): never {

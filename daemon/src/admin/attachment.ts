@@ -22,11 +22,11 @@ export function noteDevice(attachment: Attachment, made: MadeDevice): void {
   attachment.record = { ...attachment.record, device: made.record };
 }
 
-/** @param attachmentId of the only one that is meant; empty: any */
+/** @param attachmentIds of those that are meant; none: any */
 export function isWanted(
   attachment: Attachment | undefined,
-  attachmentId = '',
+  attachmentIds: readonly string[] = [],
 ): attachment is Attachment {
   if (attachment === undefined) return false;
-  return attachmentId === '' || attachment.record.attachmentId === attachmentId;
+  return attachmentIds.length === 0 || attachmentIds.includes(attachment.record.attachmentId);
 }

@@ -13,19 +13,20 @@ import type {
   DetachReplyMessage,
   DetachWish,
 } from '../rpc/admin-messages.js';
-import { addressProblem } from '../rpc/node-address.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { StoragePool } from '../transport/storage-pool.js';
 import type { Volume } from '../volume/volume.js';
 import type { AttachmentFile } from './attachment-file.js';
-import { checkExportName, toExport } from './attachment-export.js';
+import { toExport } from './attachment-export.js';
 import { describeAttachment } from './attachment-message.js';
 import { newRecord, type AttachmentRecord } from './attachment-record.js';
 import {
   refuseClients,
+  refuseMalformed,
   refuseOtherSettings,
   refuseSecondWriter,
   refuseUnknown,
+  refuseUsedId,
 } from './attachment-refusal.js';
 import { isWanted, noteDevice, type Attachment } from './attachment.js';
 import { stopAttachment } from './attachment-stop.js';
@@ -92,17 +93,14 @@ export class Attachments {
     const exportName = request.exportName === '' ? request.volume : request.exportName;
     const node = request.node === '' ? this.options.defaultNode : request.node;
     return this.#story(exportName, async () => {
-      if (request.volume === '')
-        throw new StorageError('invalid', 'the name of a volume is missing');
-      checkExportName(exportName);
-      const problem = addressProblem(node);
-      if (problem !== undefined) throw new StorageError('invalid', problem);
+      refuseMalformed({ ...request, exportName, node });
       const there = this.#attachments.get(exportName);
       if (there !== undefined) {
         refuseOtherSettings(there.record, { ...request, node });
         return { attachment: this.get(exportName), existed: true, deviceProblem: '' };
       }
 
+      refuseUsedId(request.attachmentId, this.#records());
       const record = await this.#newRecord(exportName, node, request);
       refuseSecondWriter(record, this.#records());
       const attachment = this.#open(record, request.takeOver);
@@ -133,10 +131,10 @@ export class Attachments {
   }
 
   /** The Detach story. */
-  detach({ exportName, force, attachmentId, waitMs }: DetachWish): Promise<DetachReplyMessage> {
+  detach({ exportName, force, attachmentIds, waitMs }: DetachWish): Promise<DetachReplyMessage> {
     return this.#story(exportName, async () => {
       const attachment = this.#attachments.get(exportName);
-      if (!isWanted(attachment, attachmentId)) return { absent: true, discardedBytes: 0 };
+      if (!isWanted(attachment, attachmentIds)) return { absent: true, discardedBytes: 0 };
       const { devices, logger } = this.options;
       const { record, opened, device } = attachment;
       if (!force) refuseClients(exportName, this.options.exports.clientCount(exportName));

@@ -62,7 +62,7 @@ class GrpcAdminClient implements AdminClient {
   }
 
   detach(wish: DetachWish): Promise<DetachReplyMessage> {
-    return this.#call('Detach', { attachmentId: '', waitMs: 0, ...wish });
+    return this.#call('Detach', { attachmentIds: [], waitMs: 0, ...wish });
   }
 
   async listAttachments(): Promise<AttachmentMessage[]> {

@@ -11,6 +11,8 @@ export interface AttachRequestMessage {
   device: DeviceChoice;
   deviceConnections: number;
   deviceBlockBytes: number;
+  /** A UUID; empty: the daemon chooses. */
+  attachmentId: string;
 }
 
 export type DeviceChoice = 'unspecified' | 'none' | 'kernel';
@@ -24,8 +26,8 @@ export interface AttachReplyMessage {
 export interface DetachRequestMessage {
   exportName: string;
   force: boolean;
-  /** Empty: whatever is attached under the name. */
-  attachmentId: string;
+  /** None: whatever is attached under the name. */
+  attachmentIds: string[];
   waitMs: number;
 }
 

@@ -164,11 +164,29 @@ describe('detach', () => {
     assert.deepEqual(await detached, { absent: false, discardedBytes: 0 });
   });
 
+  it('of what was attached under an id of the caller finds it by that id', async () => {
+    const attachmentId = '0f8fad5b-d9cb-469f-a165-70867728950e';
+    const { attachment } = await bench.attachments.attach({ ...WITH_DEVICE, attachmentId });
+    assert.equal(attachment.attachmentId, attachmentId);
+    const again = { ...WITH_DEVICE, exportName: 'again', readOnly: true, attachmentId };
+    await assert.rejects(bench.attachments.attach(again), /with the id 0f8fad5b-\S+ is v1;/);
+    for (const id of ['..', '../x', '0F8FAD5B-D9CB-469F-A165-70867728950E', 'a'.repeat(36)]) {
+      const odd = { ...WITH_DEVICE, exportName: 'odd', attachmentId: id };
+      await assert.rejects(bench.attachments.attach(odd), /cannot be an attachment's id/);
+    }
+    await bench.attachments.detach({
+      exportName: 'v1',
+      force: false,
+      attachmentIds: [attachmentId],
+    });
+    assert.equal(bench.attachments.count, 0);
+  });
+
   it('of an id leaves another attachment alone', async () => {
     const { attachment } = await bench.attachments.attach(WITH_DEVICE);
     const { attachmentId } = attachment;
     const detach = (id: string): Promise<{ absent: boolean }> =>
-      bench.attachments.detach({ exportName: 'v1', force: false, attachmentId: id });
+      bench.attachments.detach({ exportName: 'v1', force: false, attachmentIds: ['x', id] });
     assert.equal((await detach('another')).absent, true);
     assert.equal(bench.attachments.count, 1);
     assert.equal((await detach(attachmentId)).absent, false);

@@ -107,7 +107,7 @@ describe('blkferry detach', () => {
     const { exitCode, stdout } = await world.run('detach v1');
     assert.equal(exitCode, 0);
     assert.deepEqual(world.daemon.detachRequests, [
-      { exportName: 'v1', force: false, attachmentId: '', waitMs: 0 },
+      { exportName: 'v1', force: false, attachmentIds: [], waitMs: 0 },
     ]);
     assert.equal(stdout, 'v1 detached\n');
   });
@@ -124,10 +124,12 @@ describe('blkferry detach', () => {
   it('says how much --force gave up', async () => {
     const world = new FakeSurroundings();
     world.daemon.detachReply = { absent: false, discardedBytes: 65536 };
-    const { exitCode, stderr } = await world.run('detach v1 --force --wait 20s --attachment id-1');
+    const { exitCode, stderr } = await world.run(
+      'detach v1 --force --wait 20s --attachment id-1 id-2',
+    );
     assert.equal(exitCode, 0);
     assert.deepEqual(world.daemon.detachRequests, [
-      { exportName: 'v1', force: true, attachmentId: 'id-1', waitMs: 20_000 },
+      { exportName: 'v1', force: true, attachmentIds: ['id-1', 'id-2'], waitMs: 20_000 },
     ]);
     assert.match(stderr, /64 KiB of answered writes were given up/);
   });

@@ -138,10 +138,16 @@ const attach: AttachRequestMessage = {
   takeOver: true,
   device: 'kernel',
   deviceConnections: 2,
+  attachmentId: 'a',
   deviceBlockBytes: 512,
 };
 const attachReply: AttachReplyMessage = { attachment, existed: true, deviceProblem: 'p' };
-const detach: DetachRequestMessage = { exportName: 'e', force: true, attachmentId: 'a', waitMs: 5 };
+const detach: DetachRequestMessage = {
+  exportName: 'e',
+  force: true,
+  attachmentIds: ['a', 'b'],
+  waitMs: 5,
+};
 const detachReply: DetachReplyMessage = { absent: true, discardedBytes: 1 };
 const getAttachment: GetAttachmentRequestMessage = { exportName: 'e' };
 const attachments: ListAttachmentsReplyMessage = { attachments: [attachment, attachment] };

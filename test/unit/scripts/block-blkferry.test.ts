@@ -42,7 +42,10 @@ describe(`block-blkferry with ${XEN.name}`, { skip }, () => {
       assert.equal(bench.read(`${backend}/physical-device`), '1:3');
       assert.equal(bench.read(`${backend}/physical-device-path`), '/dev/null');
       const calls = bench.world.calls.filter((call) => call.startsWith('attach'));
-      assert.match(calls.join('\n'), /^attach vm1 --device --json --timeout \d+s$/);
+      assert.match(
+        calls.join('\n'),
+        /^attach vm1 --device --id [0-9a-f-]{36} --json --timeout \d+s$/,
+      );
     });
 
     it('does nothing when it is called again', async () => {
@@ -267,6 +270,14 @@ describe(`block-blkferry with ${XEN.name}`, { skip }, () => {
       assert.deepEqual(bench.attached, ['vm1']);
     });
 
+    it('still knows what add attached after another add for it was refused', async () => {
+      const backend = bench.plug(7, 'vm1');
+      await bench.run('add', backend);
+      await bench.run('add', bench.plug(8, 'vm1@192.0.2.10:7600'));
+      await bench.run('remove', backend);
+      assert.deepEqual(bench.attached, []);
+    });
+
     it('waits while blkback has the device still open', async () => {
       const backend = bench.plug(7, 'vm1');
       await bench.run('add', backend);
@@ -280,7 +291,8 @@ describe(`block-blkferry with ${XEN.name}`, { skip }, () => {
     it('detaches what an add attached that libxl ended before it could say so', async () => {
       const backend = bench.plug(7, 'vm1');
       await bench.run('add', backend);
-      writeFileSync(path.join(bench.folder, 'blkferry/vm1'), 'pending\n');
+      const { attachmentId } = bench.world.attachments['vm1']!;
+      writeFileSync(path.join(bench.folder, 'blkferry/vm1'), `before ${attachmentId}\n`);
       bench.erase(`${backend}/physical-device`);
       await bench.run('remove', backend);
       assert.deepEqual(bench.attached, []);
@@ -316,7 +328,8 @@ describe(`block-blkferry with ${XEN.name}`, { skip }, () => {
       const backend = bench.plug(7, 'vm1');
       const note = path.join(bench.folder, 'blkferry/vm1');
       await bench.run('add', backend);
-      assert.equal(readFileSync(note, 'utf8'), 'id-1 1:3\n');
+      const { attachmentId } = bench.world.attachments['vm1']!;
+      assert.equal(readFileSync(note, 'utf8'), `${attachmentId}\n1:3\n`);
       await bench.run('remove', backend);
       assert.equal(existsSync(note), false);
     });

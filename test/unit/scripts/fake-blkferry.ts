@@ -27,6 +27,13 @@ function optionValue(option: string): string {
   return options.includes(option) ? (options[options.indexOf(option) + 1] ?? '') : '';
 }
 
+/** Those up to the next option. */
+function optionValues(option: string): string[] {
+  const values = options.slice(options.indexOf(option) + 1);
+  const end = values.findIndex((value) => value.startsWith('--'));
+  return values.slice(0, end === -1 ? values.length : end);
+}
+
 function show(world: FakeWorld): unknown {
   const attachment = world.attachments[name];
   if (attachment === undefined)
@@ -50,7 +57,7 @@ function attach(world: FakeWorld): unknown {
   if (device === undefined) throw new CommandError('not-found', `there is no volume "${name}"`);
   world.attachmentCount += 1;
   world.attachments[name] = {
-    attachmentId: `id-${world.attachmentCount}`,
+    attachmentId: optionValue('--id'),
     readOnly,
     node,
     state: 'active',
@@ -65,9 +72,8 @@ function detach(world: FakeWorld): unknown {
     throw new CommandError('unreachable', 'the node is away: nothing was flushed');
   if (world.isHeld && optionValue('--wait') === '')
     throw new CommandError('refused', `${name} is in use`);
-  const wanted = optionValue('--attachment');
   const there = world.attachments[name];
-  const absent = there === undefined || (wanted !== '' && wanted !== there.attachmentId);
+  const absent = there === undefined || !optionValues('--attachment').includes(there.attachmentId);
   if (absent) return { absent, discardedBytes: 0 };
   world.attachments = Object.fromEntries(
     Object.entries(world.attachments).filter(([other]) => other !== name),

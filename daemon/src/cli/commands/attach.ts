@@ -27,6 +27,7 @@ interface AttachOptions extends DaemonOptions, OutputOptions {
   readonly device?: boolean;
   readonly connections?: number;
   readonly blockSize?: number;
+  readonly id?: string;
 }
 
 export function attachCommand(context: CommandContext): Command {
@@ -55,7 +56,8 @@ export function attachCommand(context: CommandContext): Command {
         '--block-size <bytes>',
         "the device's logical block size (default: the volume's, at least 512)",
       ).argParser((text) => readInteger(text, 512, 4096)),
-    );
+    )
+    .option('--id <uuid>', 'what the attachment is known by (default: made by the daemon)');
   return addDaemonOptions(command).action((volume: string, options: AttachOptions) =>
     runAttach(context, volume, options),
   );
@@ -76,6 +78,7 @@ async function runAttach(
     device: device === undefined ? 'unspecified' : device ? 'kernel' : 'none',
     deviceConnections: options.connections ?? 0,
     deviceBlockBytes: options.blockSize ?? 0,
+    attachmentId: options.id ?? '',
   };
   const reply = await context.withDaemon(options, ATTACH_TIMEOUT_MS, async (daemon) => {
     try {

@@ -17,7 +17,7 @@ const DETACH_TIMEOUT_MS = 300_000;
 interface DetachOptions extends DaemonOptions, OutputOptions {
   readonly force?: boolean;
   readonly wait?: number;
-  readonly attachment?: string;
+  readonly attachment?: readonly string[];
 }
 
 export function detachCommand(context: CommandContext): Command {
@@ -28,7 +28,10 @@ export function detachCommand(context: CommandContext): Command {
       'also with clients connected, or when the node is away: then what it did not flush is given up',
     )
     .option('--wait <duration>', 'most time for users of the device to let go of it', readDuration)
-    .option('--attachment <id>', 'only if the attachment has this id, as `show` prints it');
+    .option(
+      '--attachment <id...>',
+      'only if the attachment has one of these ids, as `show --json` prints it',
+    );
   return addDaemonOptions(command).action((exportName: string, options: DetachOptions) =>
     runDetach(context, exportName, options),
   );
@@ -39,15 +42,15 @@ async function runDetach(
   exportName: string,
   options: DetachOptions,
 ): Promise<void> {
-  const { force = false, wait: waitMs = 0, attachment: attachmentId = '' } = options;
+  const { force = false, wait: waitMs = 0, attachment = [] } = options;
   const limitMs = DETACH_TIMEOUT_MS + waitMs;
   const { reply, hint } = await context.withDaemon(options, limitMs, async (daemon) => {
-    const done = await daemon.detach({ exportName, force, attachmentId, waitMs });
+    const done = await daemon.detach({ exportName, force, attachmentIds: [...attachment], waitMs });
     return { reply: done, hint: done.absent ? await exportHint(daemon, exportName) : '' };
   });
   context.print(options, reply, () =>
     reply.absent
-      ? `${exportName} was not attached${attachmentId === '' ? hint : ` with the id ${attachmentId}`}\n`
+      ? `${exportName} was not attached${attachment.length === 0 ? hint : ` with the id ${attachment.join(' or ')}`}\n`
       : `${exportName} detached\n`,
   );
   if (reply.discardedBytes > 0) {

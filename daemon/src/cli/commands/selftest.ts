@@ -180,7 +180,7 @@ async function onVolume(
 async function attach(daemon: AdminClient, name: string, node: string): Promise<NbdTarget> {
   const { attachment, existed } = await daemon.attach({
     ...{ volume: name, node, exportName: name, readOnly: false, takeOver: false },
-    ...{ device: 'none', deviceConnections: 0, deviceBlockBytes: 0 },
+    ...{ device: 'none', deviceConnections: 0, deviceBlockBytes: 0, attachmentId: '' },
   });
   if (existed) {
     throw new CommandError(
