@@ -5,9 +5,12 @@
  */
 import assert from 'node:assert/strict';
 import net from 'node:net';
+import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { describe, it } from 'node:test';
 import { submitAsync } from '#daemon/block/block-device.js';
 import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { RunningProgram, runSuccessfully } from '#test/support/program.js';
 import { BlkferryStack } from '#test/support/blkferry-stack.js';
 import { TestAuthority } from '#test/support/certificates.js';
 import { NbdClient } from '#test/support/nbd-client.js';
@@ -15,6 +18,15 @@ import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const MIB = 1024 * 1024;
 const TIMEOUT_MS = 60_000;
+
+const PROGRAM_FOLDER = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
+
+function blkferry(
+  words: readonly string[],
+  environment: Readonly<Record<string, string>> = {},
+): Promise<string> {
+  return runSuccessfully(path.join(PROGRAM_FOLDER, 'blkferry.js'), words, { environment });
+}
 
 describe('daemon and node with certificates', { timeout: TIMEOUT_MS }, () => {
   it('move requests of 4 MiB in both directions at once, and keep what was flushed', async (t) => {
@@ -62,5 +74,38 @@ describe('daemon and node with certificates', { timeout: TIMEOUT_MS }, () => {
       stack.node.stderr(),
       /client 127\.0\.0\.1:\d+ speaks plain text where TLS is spoken/,
     );
+  });
+});
+
+describe('the way from nothing to a node on another machine', { timeout: TIMEOUT_MS }, () => {
+  it('is as the README says it, without insecure', async (t) => {
+    const folder = temporaryFolder();
+    const ca = path.join(folder, 'ca');
+    await blkferry(['pki', 'init', ca]);
+    const issue = async (
+      name: string,
+      words: readonly string[],
+    ): Promise<Record<string, string>> => {
+      const out = path.join(folder, name);
+      await blkferry(['pki', 'issue', '--ca', ca, '--name', name, ...words, out]);
+      return {
+        BLKFERRY_TLS_CERTIFICATE: path.join(out, 'cert.pem'),
+        BLKFERRY_TLS_KEY: path.join(out, 'key.pem'),
+        BLKFERRY_TLS_CA: path.join(out, 'ca.pem'),
+      };
+    };
+    const ofNode = await issue('node-a', ['--host', '127.0.0.1', '--role', 'node']);
+    const ofPerson = await issue('alice', ['--role', 'client']);
+    const { program, readyLine } = await RunningProgram.start(
+      path.join(PROGRAM_FOLDER, 'blkferry-node.js'),
+      ['--data-directory', path.join(folder, 'data'), '--listen', '0.0.0.0:0'],
+      { readyLine: /^blkferry-node ready: /, environment: ofNode },
+    );
+    t.after(() => program.stop());
+    const port = /ready: \S+:(\d+)/.exec(readyLine)?.[1] ?? '';
+    const node = ['--node', `127.0.0.1:${port}`];
+    await blkferry(['volume', 'create', 'v1', '1M', ...node], ofPerson);
+    assert.match(await blkferry(['volume', 'list', ...node], ofPerson), /^v1 /m);
+    assert.match(program.stderr(), /"client":"alice"/);
   });
 });

@@ -8,6 +8,7 @@ import type { AdminClient } from './admin-client.js';
 import type { DaemonOptions, NodeOptions, OutputOptions } from './command-options.js';
 import { CommandError, EXIT_OK } from './exit-codes.js';
 import { toJson } from './json-output.js';
+import { tlsFilesOf } from './protection-options.js';
 import type { Surroundings } from './surroundings.js';
 import { printable } from './table-output.js';
 
@@ -38,15 +39,21 @@ export class CommandContext {
     work: (node: StorageClient) => Promise<Value>,
   ): Promise<Value> {
     const { node: address, timeout: timeoutMs, insecure = false } = options;
+    const tls = tlsFilesOf(options);
     requireAddress(address, '--node');
-    if (!insecure && !isLocalAddress(address)) {
+    if (tls === undefined && !insecure && !isLocalAddress(address)) {
       throw new CommandError(
         'usage',
-        `--node: ${address} is on another machine and the connection is plain text; use a loopback ` +
-          'address, or --insecure if the network between is private',
+        `--node: ${address} is on another machine and the connection is plain text; give ` +
+          '--tls-certificate, --tls-key and --tls-ca, or --insecure if the network between is private',
       );
     }
-    const client = this.surroundings.openNode({ address, timeoutMs, insecure });
+    const client = this.surroundings.openNode({
+      address,
+      timeoutMs,
+      insecure,
+      ...(tls === undefined ? {} : { tls }),
+    });
     try {
       return await work(client);
     } finally {

@@ -18,6 +18,8 @@ import { exportCommand } from './commands/export.js';
 import { failNowCommand } from './commands/fail-now.js';
 import { importCommand } from './commands/import.js';
 import { listCommand } from './commands/list.js';
+import { pkiInitCommand } from './commands/pki-init.js';
+import { pkiIssueCommand } from './commands/pki-issue.js';
 import { retryNowCommand } from './commands/retry-now.js';
 import { selftestCommand } from './commands/selftest.js';
 import { showCommand } from './commands/show.js';
@@ -98,6 +100,9 @@ export function buildProgram(context: CommandContext): Command {
   const access = new Command('access').description('files that say who may do what');
   access.addCommand(accessCheckCommand(context));
   program.addCommand(access);
+  const pki = new Command('pki').description('certificates, for those who have no authority');
+  pki.addCommand(pkiInitCommand(context)).addCommand(pkiIssueCommand(context));
+  program.addCommand(pki);
   program.addCommand(completeNamesCommand(context), { hidden: true });
   tame(program, context);
   return program;

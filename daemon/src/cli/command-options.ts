@@ -5,6 +5,7 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { parseBytes, parseDuration } from '../config/quantity.js';
 import { DEFAULT_ADMIN_SOCKET } from '../config/default-paths.js';
+import { addProtectionOptions, type ProtectionOptions } from './protection-options.js';
 
 /** Where a node listens unless configured otherwise. */
 const DEFAULT_NODE = '127.0.0.1:7600';
@@ -19,11 +20,10 @@ export interface OutputOptions {
   readonly json?: boolean;
 }
 
-export interface NodeOptions {
+export interface NodeOptions extends ProtectionOptions {
   readonly node: string;
   /** Milliseconds. */
   readonly timeout: number;
-  readonly insecure?: boolean;
 }
 
 export interface DaemonOptions {
@@ -46,13 +46,13 @@ export function addNodeOptions(command: Command): Command {
 }
 
 export function addNodeAddress(command: Command): Command {
-  return command
-    .addOption(
+  return addProtectionOptions(
+    command.addOption(
       new Option('--node <address>', 'storage node, as host:port or unix:/path')
         .env('BLKFERRY_NODE')
         .default(DEFAULT_NODE),
-    )
-    .addOption(insecureOption());
+    ),
+  );
 }
 
 /** For commands that talk to the daemon. */
@@ -68,10 +68,6 @@ export function addDaemonOptions(command: Command): Command {
         readDuration,
       ),
     );
-}
-
-export function insecureOption(): Option {
-  return new Option('--insecure', 'talk to a node on another machine in plain text');
 }
 
 /** "20G", "64KiB" or a number of bytes. */

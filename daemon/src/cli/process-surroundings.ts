@@ -1,6 +1,7 @@
 /** The real world for the command: this process's streams and environment, gRPC, and signals. */
 import { hostname } from 'node:os';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { TlsMaterial } from '../security/tls-material.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import type { SessionTimes } from '../transport/grpc-storage-session.js';
 import { createAdminClient } from './admin-client.js';
@@ -28,12 +29,13 @@ export function processSurroundings(): Surroundings {
     processId: process.pid,
     clock: SYSTEM_CLOCK,
     machine: THIS_MACHINE,
-    openNode: ({ address, timeoutMs, insecure }) =>
+    openNode: ({ address, timeoutMs, insecure, tls }) =>
       createGrpcStorageClient({
         address,
         callTimeoutMs: timeoutMs,
         sessionTimes: SESSION_TIMES,
         insecure,
+        tls: tls === undefined ? undefined : TlsMaterial.load(tls, Date.now()),
         clock: SYSTEM_CLOCK,
       }),
     openDaemon: createAdminClient,

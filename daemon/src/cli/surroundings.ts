@@ -4,6 +4,7 @@
  */
 import type { Readable, Writable } from 'node:stream';
 import type { Clock } from '../runtime/clock.js';
+import type { TlsFiles } from '../security/tls-material.js';
 import type { StorageClient } from '../transport/storage-client.js';
 import type { AdminClient, AdminClientOptions } from './admin-client.js';
 import type { CuttableDevice } from './selftest/load-lane.js';
@@ -17,6 +18,8 @@ export interface NodeClientOptions {
   readonly timeoutMs: number;
   /** Allow plain text to other machines. */
   readonly insecure: boolean;
+  /** For TLS over TCP; absent: plain text. */
+  readonly tls?: TlsFiles;
 }
 
 export interface Surroundings {

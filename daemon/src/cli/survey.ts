@@ -6,12 +6,12 @@ import type { CommandContext } from './command-context.js';
 import { daemonAddress } from './command-context.js';
 import { toCommandError } from './command-failure.js';
 import { QUERY_TIMEOUT_MS, type DaemonOptions } from './command-options.js';
+import { protectionOf, type ProtectionOptions } from './protection-options.js';
 import type { NodeStatus, StatusReport } from './status-report.js';
 
-export interface SurveyOptions extends DaemonOptions {
+export interface SurveyOptions extends DaemonOptions, ProtectionOptions {
   /** Nodes to ask beside those of the daemon. */
   readonly node: readonly string[];
-  readonly insecure?: boolean;
 }
 
 /** Nodes asked at the same time; a daemon uses a handful. */
@@ -63,11 +63,10 @@ async function askNode(
   options: SurveyOptions,
   address: string,
 ): Promise<NodeStatus> {
-  const { timeout = QUERY_TIMEOUT_MS, insecure = false } = options;
+  const { timeout = QUERY_TIMEOUT_MS } = options;
   try {
-    const node = await context.withNode({ node: address, timeout, insecure }, (client) =>
-      client.getNode(),
-    );
+    const asked = { node: address, timeout, ...protectionOf(options) };
+    const node = await context.withNode(asked, (client) => client.getNode());
     return { address, node, error: undefined };
   } catch (error) {
     return { address, node: undefined, error: toCommandError(error).message };

@@ -14,7 +14,7 @@ import {
 /** Somebody has pressed Tab: later is no use. */
 const COMPLETION_TIMEOUT_MS = 2000;
 
-type CompleteNamesOptions = DaemonOptions & Pick<NodeOptions, 'node' | 'insecure'>;
+type CompleteNamesOptions = DaemonOptions & Omit<NodeOptions, 'timeout'>;
 
 export function completeNamesCommand(context: CommandContext): Command {
   const command = new Command('complete-names').addArgument(

@@ -6,12 +6,7 @@
 import type { Command } from 'commander';
 import { DEFAULT_DAEMON_CONFIG } from '../../config/default-paths.js';
 import type { CommandContext } from '../command-context.js';
-import {
-  addDaemonOptions,
-  insecureOption,
-  newCommand,
-  type OutputOptions,
-} from '../command-options.js';
+import { addDaemonOptions, newCommand, type OutputOptions } from '../command-options.js';
 import { DAEMON_CHECKS } from '../doctor/daemon-checks.js';
 import { countOf, renderFindings, type NamedFinding } from '../doctor/doctor-report.js';
 import { examine, type Examination, type ExaminationOptions } from '../doctor/examination.js';
@@ -21,6 +16,7 @@ import { NODE_CHECKS } from '../doctor/node-checks.js';
 import { SERVICE_CHECKS } from '../doctor/service-checks.js';
 import { XEN_CHECKS } from '../doctor/xen-checks.js';
 import { EXIT_CODES, EXIT_OK } from '../exit-codes.js';
+import { addProtectionOptions } from '../protection-options.js';
 
 type DoctorOptions = ExaminationOptions & OutputOptions;
 
@@ -36,9 +32,10 @@ const CHECKS: readonly Check[] = [
 export function doctorCommand(context: CommandContext): Command {
   const command = newCommand('doctor', 'look for what is wrong on this machine, and say what to do')
     .option('--config <file>', "the daemon's configuration file", DEFAULT_DAEMON_CONFIG)
-    .addOption(insecureOption())
     .addHelpText('after', '\nEnds with 1 if there is a problem; warnings and notes do not count.');
-  return addDaemonOptions(command).action((options: DoctorOptions) => runDoctor(context, options));
+  return addDaemonOptions(addProtectionOptions(command)).action((options: DoctorOptions) =>
+    runDoctor(context, options),
+  );
 }
 
 async function runDoctor(context: CommandContext, options: DoctorOptions): Promise<void> {

@@ -38,8 +38,7 @@ const CONNECTIONS_MAX = 16;
 /** A detach at the end flushes, and a node may be slow. */
 const DETACH_TIMEOUT_MS = 60_000;
 
-interface SelftestOptions
-  extends DaemonOptions, OutputOptions, Pick<NodeOptions, 'node' | 'insecure'> {
+interface SelftestOptions extends DaemonOptions, OutputOptions, Omit<NodeOptions, 'timeout'> {
   readonly size: number;
   readonly duration: number;
   readonly connections: number;

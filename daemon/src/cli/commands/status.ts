@@ -5,28 +5,24 @@
 import { Option, type Command } from 'commander';
 import { needsAttention } from '../attachment-words.js';
 import type { CommandContext } from '../command-context.js';
-import {
-  addDaemonOptions,
-  insecureOption,
-  newCommand,
-  type OutputOptions,
-} from '../command-options.js';
+import { addDaemonOptions, newCommand, type OutputOptions } from '../command-options.js';
 import { EXIT_CODES } from '../exit-codes.js';
+import { addProtectionOptions } from '../protection-options.js';
 import { renderStatus, type StatusReport } from '../status-report.js';
 import { survey, type SurveyOptions } from '../survey.js';
 
 type StatusOptions = SurveyOptions & OutputOptions;
 
 export function statusCommand(context: CommandContext): Command {
-  const command = newCommand('status', 'show the daemon and its nodes at a glance')
-    .addOption(
-      new Option('--node <address>', 'ask this node too; may be repeated')
-        .env('BLKFERRY_NODE')
-        .default([], "the daemon's nodes")
-        .argParser((address: string, before: readonly string[]) => [...before, address]),
-    )
-    .addOption(insecureOption());
-  return addDaemonOptions(command).action((options: StatusOptions) => runStatus(context, options));
+  const command = newCommand('status', 'show the daemon and its nodes at a glance').addOption(
+    new Option('--node <address>', 'ask this node too; may be repeated')
+      .env('BLKFERRY_NODE')
+      .default([], "the daemon's nodes")
+      .argParser((address: string, before: readonly string[]) => [...before, address]),
+  );
+  return addDaemonOptions(addProtectionOptions(command)).action((options: StatusOptions) =>
+    runStatus(context, options),
+  );
 }
 
 async function runStatus(context: CommandContext, options: StatusOptions): Promise<void> {

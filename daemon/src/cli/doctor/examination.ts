@@ -6,15 +6,16 @@ import { ConfigError } from '../../config/config-error.js';
 import { readDaemonConfig, type DaemonConfig } from '../../config/daemon-config.js';
 import type { CommandContext } from '../command-context.js';
 import type { DaemonOptions } from '../command-options.js';
+import { tlsFiles } from '../../config/tls-settings.js';
+import { protectionOf, type ProtectionOptions } from '../protection-options.js';
 import type { StatusReport } from '../status-report.js';
 import { survey } from '../survey.js';
 import { readServices, type Services } from './service-state.js';
 import type { Machine } from './machine.js';
 
-export interface ExaminationOptions extends DaemonOptions {
+export interface ExaminationOptions extends DaemonOptions, ProtectionOptions {
   /** The daemon's configuration file. */
   readonly config: string;
-  readonly insecure?: boolean;
 }
 
 export interface Examination {
@@ -34,9 +35,8 @@ export async function examine(
 ): Promise<Examination> {
   const { machine } = context.surroundings;
   const { config, problems } = readSettings(machine, options.config);
-  const insecure = options.insecure ?? config?.insecure ?? false;
   const [report, services] = await Promise.all([
-    survey(context, { ...options, insecure, node: [] }),
+    survey(context, { ...options, ...protectionLike(config, options), node: [] }),
     readServices(machine),
   ]);
   return {
@@ -46,6 +46,21 @@ export async function examine(
     config,
     configProblems: problems,
     services,
+  };
+}
+
+/** What was not said on the command line is as the daemon has it. */
+function protectionLike(
+  config: DaemonConfig | undefined,
+  given: ProtectionOptions,
+): ProtectionOptions {
+  const files = config === undefined ? undefined : tlsFiles(config);
+  return {
+    insecure: config?.insecure ?? false,
+    ...(files === undefined
+      ? {}
+      : { tlsCertificate: files.certificate, tlsKey: files.key, tlsCa: files.ca }),
+    ...protectionOf(given),
   };
 }
 
