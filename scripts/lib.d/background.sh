@@ -37,7 +37,7 @@ start_program() {
   pid=$!
   printf '%s %s\n' "$pid" "$(start_time "$pid" || echo gone)" >"$directory/$name.pid"
   deadline=$((SECONDS + READY_SECONDS_MAX))
-  until grep -q "^$name ready:" "$directory/$name.out"; do
+  until grep -qs "^$name ready:" "$directory/$name.out"; do
     if ! running_pid "$directory/$name.pid" >/dev/null; then
       tail -n 5 "$directory/$name.log" >&2
       fail "$name ended before it was ready; its log is $directory/$name.log"
