@@ -8,12 +8,13 @@ import { lstat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import type { WarningLog } from '../runtime/repeated-warnings.js';
 import { serverMaterial, type Protection } from './credentials.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
 import { ReadKeeper } from './read-keeper.js';
 import { StorageError } from './storage-error.js';
-import { createTlsAcceptor, type HandshakeLog } from './tls-acceptor.js';
+import { createTlsAcceptor } from './tls-acceptor.js';
 
 /** Connections at a time. A daemon has one or a few; the limit keeps a flood from taking all descriptors. */
 export const CONNECTIONS_MAX = 1024;
@@ -31,7 +32,7 @@ export interface ListenOptions extends Protection {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
   readonly address: string;
   /** Is told who was not let in; absent: nobody is. */
-  readonly log?: HandshakeLog;
+  readonly log?: WarningLog;
   /** Called for each connection, with its first call: the flow-control windows in force. */
   readonly onWindows: (windows: WindowSizes) => void;
 }

@@ -4,23 +4,20 @@
  */
 import type net from 'node:net';
 import tls from 'node:tls';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { RepeatedWarnings, type WarningLog } from '../runtime/repeated-warnings.js';
 import { acceptFailure, presentedBy, unbelievable } from '../security/tls-failure.js';
 import type { TlsMaterial } from '../security/tls-material.js';
 
 /** Longer than any network's round trips; whoever says nothing is disconnected then. */
 export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 
-/** The part of a bunyan logger that is used. */
-export interface HandshakeLog {
-  warn(fields: object, message: string): void;
-}
-
 export interface TlsEvents {
   /** Somebody connected and has not shown who it is. */
   readonly connected: (socket: net.Socket) => void;
   /** A client that was believed. */
   readonly secured: (socket: tls.TLSSocket) => void;
-  readonly log: HandshakeLog;
+  readonly log: WarningLog;
 }
 
 export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls.Server {
@@ -33,6 +30,7 @@ export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls
     // Judged below, before anything is read: Node would close without a word about whose certificate it was.
     rejectUnauthorized: false,
   });
+  const warnings = new RepeatedWarnings(events.log, SYSTEM_CLOCK);
   server.on('connection', events.connected);
   server.on('secureConnection', (socket) => {
     const sentence = refusalOf(socket);
@@ -40,12 +38,12 @@ export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls
       events.secured(socket);
       return;
     }
-    logRefusal(events.log, socket, sentence);
+    logRefusal(warnings, socket, sentence);
     socket.on('error', () => undefined);
     socket.destroy();
   });
   server.on('tlsClientError', (error, socket) => {
-    logRefusal(events.log, socket, acceptFailure(error, peerOf(socket)));
+    logRefusal(warnings, socket, acceptFailure(error, peerOf(socket)));
     socket.destroy();
   });
   const forget = material.onReplaced(({ contextOptions }) => {
@@ -66,8 +64,11 @@ function refusalOf(socket: tls.TLSSocket): string | undefined {
   return unbelievable(code, peerOf(socket), facts, 'client', Date.now());
 }
 
-function logRefusal(log: HandshakeLog, socket: tls.TLSSocket, sentence: string): void {
-  log.warn({ event: 'tls_refused', peer: peerOf(socket) }, sentence);
+/** Whoever is refused tries again at once, from another port. */
+function logRefusal(warnings: RepeatedWarnings, socket: tls.TLSSocket, sentence: string): void {
+  const peer = peerOf(socket);
+  const key = `${socket.remoteAddress ?? ''} ${sentence.replace(peer, '')}`;
+  warnings.warn(key, { event: 'tls_refused', peer }, sentence);
 }
 
 function peerOf({ remoteAddress, remotePort }: tls.TLSSocket): string {

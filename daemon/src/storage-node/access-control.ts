@@ -5,6 +5,7 @@
  */
 import type { AccessDecision, AccessRules, Wanted } from '../config/access-rules.js';
 import type { Clock } from '../runtime/clock.js';
+import { RepeatedWarnings, type WarningLog } from '../runtime/repeated-warnings.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { Caller } from './access-caller.js';
 
@@ -14,16 +15,6 @@ export interface Target {
   readonly asked: string;
   readonly volume: string | undefined;
 }
-
-/** The part of a bunyan logger that is used. */
-export interface RefusalLog {
-  warn(fields: object, message: string): void;
-}
-
-/** A daemon that is refused asks again twice a second: the same refusal is logged once in this time. */
-export const REFUSAL_LOG_INTERVAL_MS = 60_000;
-/** Different refusals that are remembered for that; beyond it the oldest is forgotten, and may be logged again. */
-export const REFUSALS_REMEMBERED_MAX = 1024;
 
 const DOING: Readonly<Record<Wanted, string>> = {
   see: 'see',
@@ -35,15 +26,12 @@ const DOING: Readonly<Record<Wanted, string>> = {
 
 export class AccessControl {
   #rules: AccessRules | undefined;
-  readonly #logged = new Map<string, { sinceMs: number; unloggedCount: number }>();
+  readonly #warnings: RepeatedWarnings;
 
   /** @param rules undefined: everybody may do everything */
-  constructor(
-    rules: AccessRules | undefined,
-    readonly log: RefusalLog,
-    readonly clock: Clock,
-  ) {
+  constructor(rules: AccessRules | undefined, log: WarningLog, clock: Clock) {
     this.#rules = rules;
+    this.#warnings = new RepeatedWarnings(log, clock);
   }
 
   /** New rules count from now on; who has open sessions is the caller's business. */
@@ -85,39 +73,11 @@ export class AccessControl {
 
   noteRefusal(caller: Caller, { asked, volume }: Target, wanted: Wanted, reason: string): void {
     const { label: client, peer } = caller;
-    const key = JSON.stringify([client, asked, wanted, reason]);
-    const nowMs = this.clock.nowMs();
-    const before = this.#logged.get(key);
-    if (before !== undefined && nowMs - before.sinceMs < REFUSAL_LOG_INTERVAL_MS) {
-      before.unloggedCount += 1;
-      return;
-    }
-    this.#remember(key, nowMs);
-    const unloggedCount = before?.unloggedCount ?? 0;
-    const more =
-      unloggedCount === 0 ? '' : `, and was so ${unloggedCount} times since it was last logged`;
-    this.log.warn(
-      {
-        event: 'access_refused',
-        client,
-        peer,
-        volume,
-        asked,
-        right: wanted,
-        reason,
-        unloggedCount,
-      },
-      `${client} was refused to ${DOING[wanted]} ${asked}: ${reason}${more}`,
+    this.#warnings.warn(
+      JSON.stringify([client, asked, wanted, reason]),
+      { event: 'access_refused', client, peer, volume, asked, right: wanted, reason },
+      `${client} was refused to ${DOING[wanted]} ${asked}: ${reason}`,
     );
-  }
-
-  #remember(key: string, nowMs: number): void {
-    this.#logged.delete(key);
-    if (this.#logged.size >= REFUSALS_REMEMBERED_MAX) {
-      const [oldest] = this.#logged.keys();
-      if (oldest !== undefined) this.#logged.delete(oldest);
-    }
-    this.#logged.set(key, { sinceMs: nowMs, unloggedCount: 0 });
   }
 }
 

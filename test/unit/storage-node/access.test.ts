@@ -9,9 +9,10 @@ import { readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { AccessRules } from '#daemon/config/access-rules.js';
 import type { LeaseMessage, NodeMessage, VolumeMessage } from '#daemon/rpc/storage-messages.js';
 import {
-  REFUSALS_REMEMBERED_MAX,
-  REFUSAL_LOG_INTERVAL_MS,
-} from '#daemon/storage-node/access-control.js';
+  REPEATED_WARNING_INTERVAL_MS,
+  WARNINGS_REMEMBERED_MAX,
+} from '#daemon/runtime/repeated-warnings.js';
+import {} from '#daemon/storage-node/access-control.js';
 import type { NodeWire, SessionWire, StreamEnd } from '#test/support/node-wire.js';
 import { LEASE_TIMEOUT_MS, ServedNode, until } from '#test/support/served-node.js';
 
@@ -308,7 +309,7 @@ describe('the log of a node', () => {
     const refusals = (): string[] =>
       served.logged.filter((line) => line.startsWith('access_refused'));
     assert.deepEqual(refusals(), [sentence]);
-    await served.clock.advance(REFUSAL_LOG_INTERVAL_MS);
+    await served.clock.advance(REPEATED_WARNING_INTERVAL_MS);
     await refusal(acquire(wire, 'r'));
     assert.deepEqual(refusals(), [
       sentence,
@@ -324,9 +325,9 @@ describe('the log of a node', () => {
         served.access.require(caller, target, 'read');
       });
     };
-    for (let index = 0; index <= REFUSALS_REMEMBERED_MAX; index += 1) refuse(index);
+    for (let index = 0; index <= WARNINGS_REMEMBERED_MAX; index += 1) refuse(index);
     const before = served.logged.length;
-    refuse(REFUSALS_REMEMBERED_MAX);
+    refuse(WARNINGS_REMEMBERED_MAX);
     assert.equal(served.logged.length, before, 'the newest is remembered');
     refuse(0);
     assert.equal(served.logged.length, before + 1, 'the oldest is not');

@@ -1,0 +1,48 @@
+/**
+ * Warnings that others cause and may cause again many times a second, such as clients that are refused: each is
+ * logged once in a while, with how often it was left out.
+ */
+import type { Clock } from './clock.js';
+
+/** The part of a bunyan logger that is used. */
+export interface WarningLog {
+  warn(fields: object, message: string): void;
+}
+
+/** A program that is refused asks again several times a second: the same warning is logged once in this time. */
+export const REPEATED_WARNING_INTERVAL_MS = 60_000;
+/** Different warnings that are remembered for that; beyond it the oldest is forgotten, and may be logged again. */
+export const WARNINGS_REMEMBERED_MAX = 1024;
+
+export class RepeatedWarnings {
+  readonly #logged = new Map<string, { sinceMs: number; unloggedCount: number }>();
+
+  constructor(
+    readonly log: WarningLog,
+    readonly clock: Clock,
+  ) {}
+
+  /** @param key what makes two warnings the same */
+  warn(key: string, fields: object, sentence: string): void {
+    const nowMs = this.clock.nowMs();
+    const before = this.#logged.get(key);
+    if (before !== undefined && nowMs - before.sinceMs < REPEATED_WARNING_INTERVAL_MS) {
+      before.unloggedCount += 1;
+      return;
+    }
+    this.#remember(key, nowMs);
+    const unloggedCount = before?.unloggedCount ?? 0;
+    const more =
+      unloggedCount === 0 ? '' : `, and was so ${unloggedCount} times since it was last logged`;
+    this.log.warn({ ...fields, unloggedCount }, `${sentence}${more}`);
+  }
+
+  #remember(key: string, nowMs: number): void {
+    this.#logged.delete(key);
+    if (this.#logged.size >= WARNINGS_REMEMBERED_MAX) {
+      const [oldest] = this.#logged.keys();
+      if (oldest !== undefined) this.#logged.delete(oldest);
+    }
+    this.#logged.set(key, { sinceMs: nowMs, unloggedCount: 0 });
+  }
+}
