@@ -134,6 +134,9 @@ describe('programs that stand still', () => {
         await wait(300);
       });
       await waitForState(old, 'fenced');
+      const { detail } = await old.admin.getAttachment('v1');
+      const winner = `blkferryd\\[${next.program.child.pid}\\] on \\S+, export v1 since ${new Date().getUTCFullYear()}-`;
+      assert.match(detail, new RegExp(winner));
       await old.admin.detach({ exportName: 'v1', force: true });
     }
   });

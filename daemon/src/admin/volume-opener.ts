@@ -49,7 +49,7 @@ export class VolumeOpener {
         volumeName: record.volume,
         volumeId: record.volumeId,
         attachmentId: record.attachmentId,
-        description: `blkferryd on ${os.hostname()}, export ${record.exportName}`,
+        description: `blkferryd[${process.pid}] on ${os.hostname()}, export ${record.exportName}`,
         readOnly: record.readOnly,
         takeOver: options.takeOver,
         expectedGeneration,

@@ -63,7 +63,7 @@ export class LeaseTable {
         record.volumeId,
         new StorageError(
           'fenced',
-          `volume ${record.name} was taken over by ${lease.holder.description} (generation ${lease.generation})`,
+          `volume ${record.name} was taken over by ${holderWords(lease.holder)} (generation ${lease.generation})`,
         ),
       );
       return renewed;
@@ -105,10 +105,10 @@ export class LeaseTable {
   requireCurrent(writer: Writer): void {
     const { name, generation, holder } = this.#require(writer.volumeId);
     if (this.isCurrent(writer)) return;
-    const now = holder === undefined ? 'nobody holds it now' : `${holder.description} holds it now`;
+    const now = holder === undefined ? 'nobody holds it now' : `held by ${holderWords(holder)}`;
     throw new StorageError(
       'fenced',
-      `generation ${writer.generation} of volume ${name} is over: the current one is ${generation}, and ${now}`,
+      `generation ${writer.generation} of volume ${name} is over: the current one is ${generation}, ${now}`,
     );
   }
 
@@ -187,8 +187,7 @@ export function decideLease(
   if (holder !== undefined && mine === undefined && now.holderIsLive && !request.takeOver) {
     throw new StorageError(
       'refused',
-      `volume ${name} is held by ${holder.description} since ${new Date(holder.sinceUnixMs).toISOString()}; ` +
-        `detach it there or use --take-over`,
+      `volume ${name} is held by ${holderWords(holder)}; ` + `detach it there or use --take-over`,
     );
   }
   if (
@@ -234,11 +233,16 @@ function isUnbroken(
   return holder === undefined && expectedGeneration === generation;
 }
 
+/** Who, and since when: what a former holder asks first. */
+function holderWords({ description, sinceUnixMs }: LeaseHolder): string {
+  return `${description} since ${new Date(sinceUnixMs).toISOString()}`;
+}
+
 function brokenSentence({ name, generation, holder }: VolumeRecord, expected: number): string {
   const what =
     expected > generation
       ? `volume ${name} is at generation ${generation}, before ${expected}: the node's data is of an older date`
       : `volume ${name} had another writer since generation ${expected} (now ${generation}` +
-        `${holder === undefined ? '' : `, ${holder.description}`})`;
+        `${holder === undefined ? '' : `, ${holderWords(holder)}`})`;
   return `${what}; unflushed writes of before must not be sent again, detach with --force gives them up`;
 }

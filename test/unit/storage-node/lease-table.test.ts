@@ -185,7 +185,9 @@ describe('LeaseTable', () => {
     finishEviction();
     await acquired;
     assert.equal(granted, 1);
-    assert.deepEqual(evicted, ['fenced: volume v1 was taken over by daemon of a (generation 1)']);
+    assert.deepEqual(evicted, [
+      'fenced: volume v1 was taken over by daemon of a since 1970-01-01T00:00:01.000Z (generation 1)',
+    ]);
   });
 
   it('leaves everything as it was when the lease cannot be made durable', async () => {
@@ -262,7 +264,7 @@ describe('LeaseTable', () => {
         },
         refusal(
           'fenced',
-          /of volume v1 is over: the current one is 2, and daemon of a holds it now/,
+          /of volume v1 is over: the current one is 2, held by daemon of a since 1970-01-01T00:00:01/,
         ),
       );
     }

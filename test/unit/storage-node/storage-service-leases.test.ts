@@ -26,7 +26,10 @@ describe('a lease that moves', () => {
     });
     const { code, details } = await old.ended;
     assert.equal(code, 'ABORTED');
-    assert.match(details, /volume v1 was taken over by daemon of b \(generation 2\)/);
+    assert.match(
+      details,
+      /volume v1 was taken over by daemon of b since 2026-01-01T00:00:00.000Z \(generation 2\)/,
+    );
     // A call of later than the acquire is answered before it: the acquire waits for the write.
     await served.wire.call('GetNode', {});
     assert.equal(granted, false);

@@ -85,7 +85,10 @@ describe('a session', () => {
     for (const [open, end] of [
       [{ volumeId: 'none' }, /^NOT_FOUND: no volume has the id none$/],
       [{ generation: 2 }, /^ABORTED: generation 2 of volume v1 is over: the current one is 1/],
-      [{ generation: 1, attachmentId: 'b' }, /^ABORTED: .* daemon of a holds it now$/],
+      [
+        { generation: 1, attachmentId: 'b' },
+        /^ABORTED: .* held by daemon of a since 2026-01-01T00:00:00.000Z$/,
+      ],
       [{ attachmentId: '' }, /^INVALID_ARGUMENT: attachment_id must have 1 to 64/],
       [{ streamIndex: 64 }, /^INVALID_ARGUMENT: stream_index is 64, at most 63/],
     ] as const) {
