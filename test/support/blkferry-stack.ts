@@ -3,7 +3,7 @@
  * port and unix sockets in a folder of the test's. Volumes are made and attached through the APIs, which
  * takes milliseconds; that the command does the same is the business of the CLI's tests.
  */
-import { mkdirSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { createAdminClient, type AdminClient } from '#daemon/cli/admin-client.js';
@@ -103,6 +103,7 @@ async function startNode(
   const args = ['--data-directory', path.join(folder, 'data'), '--listen', '127.0.0.1:0'];
   const { program, readyLine } = await startOurs('blkferry-node', args, {
     ...tlsOf(settings),
+    ...(settings.tls === undefined ? {} : { BLKFERRY_ACCESS_FILE: everythingAllowed(folder) }),
     ...settings.node,
   });
   return { program, address: /ready: (\S+)/.exec(readyLine)![1]! };
@@ -122,6 +123,14 @@ async function startDaemon(
   ];
   const environment = { ...tlsOf(settings), ...settings.daemon };
   return (await startOurs('blkferryd', args, environment)).program;
+}
+
+/** Rules for tests of something else. */
+function everythingAllowed(folder: string): string {
+  const file = path.join(folder, 'access.toml');
+  const rights = '["write", "take-over", "administer"]';
+  writeFileSync(file, `[[rule]]\nclients = ["*"]\nvolumes = ["*"]\nrights = ${rights}\n`);
+  return file;
 }
 
 function tlsOf({ tls }: StackSettings): Record<string, string> {

@@ -32,7 +32,7 @@ import type { TlsMaterial } from '../security/tls-material.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 import { describeAttachments } from './status-line.js';
-import { openTls } from './tls-start.js';
+import { startTls } from './tls-start.js';
 
 /**
  * How long clients are kept out at the start until volumes know their size: a client that comes back is
@@ -53,7 +53,7 @@ export interface RunningDaemon {
 
 /** @throws Error with a sentence; the process must end then, as volumes and sockets may be open */
 export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<RunningDaemon> {
-  const tls = openTls(config, logger);
+  const tls = startTls(config, logger);
   const audit = await openAuditLog({
     program: 'blkferryd',
     file: config['audit.file'] === '' ? undefined : config['audit.file'],
@@ -62,7 +62,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   });
   const unlockState = lockDirectory(config.state_directory, 'blkferryd', '--state-directory');
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
-  const pool = createPool(config, tls);
+  const pool = createPool(config, tls.material);
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];
   const file = new AttachmentFile(config.state_directory);
@@ -99,6 +99,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
       await attachments.stop(config.shutdown_timeout);
       await closed;
       admin.endCalls();
+      tls.stop();
       await audit.close();
       pool.close();
       unlockState();

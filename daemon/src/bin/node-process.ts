@@ -8,11 +8,13 @@ import { createBackends } from '../storage-node/backend/backend-registry.js';
 import { openDataDirectory } from '../storage-node/data-directory.js';
 import { startNode, type RunningNode } from '../storage-node/node-server.js';
 import { VolumeCatalog } from '../storage-node/volume-catalog.js';
-import { openTls } from './tls-start.js';
+import { readAccess, watchAccess } from './node-access.js';
+import { startTls } from './tls-start.js';
 
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
-  const tls = openTls(config, logger);
+  const tls = startTls(config, logger);
+  const access = readAccess(config.access_file, logger);
   const audit = await openAuditLog({
     program: 'blkferry-node',
     file: config['audit.file'] === '' ? undefined : config['audit.file'],
@@ -43,11 +45,15 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
     audit,
     address: config.listen,
     insecure: config.insecure,
-    tls,
+    tls: tls.material,
+    access,
   });
+  const stopWatching = watchAccess(config.access_file, node.service.gate, logger);
   return {
     ...node,
     stop: async (deadlineMs) => {
+      stopWatching();
+      tls.stop();
       try {
         await node.stop(deadlineMs);
       } finally {

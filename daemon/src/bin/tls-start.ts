@@ -1,18 +1,30 @@
-/** TLS of a program at its start: the files that its settings name are read, or the start is refused. */
+/**
+ * TLS of a program from its start to its end: the files that its settings name are read, or the start is refused;
+ * after that they are watched.
+ */
 import { tlsFiles, type TlsConfig } from '../config/tls-settings.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { dayAndTime } from '../security/certificate.js';
+import { watchCertificate } from '../security/certificate-watch.js';
 import { TlsMaterial } from '../security/tls-material.js';
 
-/** @returns undefined without TLS. @throws TlsMaterialError when a file cannot be used */
-export function openTls(config: TlsConfig, logger: Logger): TlsMaterial | undefined {
+export interface RunningTls {
+  /** Undefined without TLS. */
+  readonly material: TlsMaterial | undefined;
+  /** Ends watching the files. */
+  stop(): void;
+}
+
+/** @throws TlsMaterialError when a file cannot be used */
+export function startTls(config: TlsConfig, logger: Logger): RunningTls {
   const files = tlsFiles(config);
-  if (files === undefined) return undefined;
+  if (files === undefined) return { material: undefined, stop: () => undefined };
   const material = TlsMaterial.load(files, Date.now());
   const { subject, issuer, alternativeNames, validToMs } = material.current.facts;
   logger.info(
     { event: 'certificate_loaded', subject, issuer, alternativeNames, validToMs },
     `known to others as ${subject} (${alternativeNames}) until ${dayAndTime(validToMs)}`,
   );
-  return material;
+  return { material, stop: watchCertificate(material, SYSTEM_CLOCK, () => Date.now(), logger) };
 }

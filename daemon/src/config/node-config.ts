@@ -12,7 +12,7 @@ import {
   optionalFilePath,
   type Values,
 } from './setting.js';
-import { TLS_FILE_KEYS, TLS_RULES, TLS_SETTINGS, isProtected } from './tls-settings.js';
+import { TLS_FILE_KEYS, TLS_RULES, TLS_SETTINGS, isProtected, usesTls } from './tls-settings.js';
 
 const MIB = 1024 * 1024;
 const SECOND = 1000;
@@ -53,6 +53,9 @@ export const NODE_SETTINGS = {
     'How long an ordered stop waits for requests in hand.',
   ),
   ...TLS_SETTINGS,
+  access_file: optionalFilePath(
+    'Which client may do what with which volume: rules ([[rule]] with clients, volumes and rights), by the names in certificates. What none gives is refused. Needed with tls.certificate and a TCP address; read again when it changes. blkferry access check tries one.',
+  ),
   insecure: flag(
     false,
     'Allow plain text beyond this machine. Everybody on the network can then read and change every volume.',
@@ -71,6 +74,16 @@ export type NodeConfig = Values<typeof NODE_SETTINGS>;
 
 const RULES: readonly Rule<NodeConfig>[] = [
   ...TLS_RULES,
+  {
+    keys: ['listen', 'access_file', ...TLS_FILE_KEYS],
+    problem: (config) => {
+      const asksForCertificates = usesTls(config) && !config.listen.startsWith('unix:');
+      if (asksForCertificates === (config.access_file !== '')) return undefined;
+      return asksForCertificates
+        ? 'access_file: with tls.certificate the node knows its clients by name, and has no file that says what each may do; write one, and try it with blkferry access check'
+        : 'access_file: its rules would count for nobody, as clients show certificates over TCP with tls.certificate, tls.key and tls.ca only; set those, or leave access_file out';
+    },
+  },
   {
     keys: ['listen', 'insecure', ...TLS_FILE_KEYS],
     problem: (config) =>

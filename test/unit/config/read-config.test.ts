@@ -258,3 +258,50 @@ describe('printConfig', () => {
     }
   });
 });
+
+describe('settings for TLS', () => {
+  const tlsFiles = { 'tls.certificate': '/c', 'tls.key': '/k', 'tls.ca': '/a' };
+  const problemOf = (flags: Record<string, string | boolean>): string => {
+    try {
+      readNodeConfig({ ...NOTHING, flags });
+    } catch (error) {
+      return (error as Error).message;
+    }
+    return '';
+  };
+
+  it('are three files or none', () => {
+    assert.match(
+      problemOf({ 'tls.key': '/k', 'tls.ca': '/a' }),
+      /tls\.key and tls\.ca without tls\.certificate: TLS needs all three files, or none/,
+    );
+    assert.match(problemOf({ 'tls.min_version': '1.1' }), /is not one of 1\.3, 1\.2/);
+  });
+
+  it('take the place of insecure for addresses beyond this machine', () => {
+    const flags = { ...tlsFiles, listen: '0.0.0.0:7600', access_file: '/r' };
+    assert.equal(readNodeConfig({ ...NOTHING, flags }).insecure, false);
+    const node = 'storage:7600';
+    assert.equal(readDaemonConfig({ ...NOTHING, flags: { ...tlsFiles, node } }).node, node);
+    assert.match(
+      problemOf({ listen: '0.0.0.0:7600' }),
+      /^listen: 0\.0\.0\.0:7600 is reachable .* plain text; .* set tls\.certificate, tls\.key and tls\.ca, or set insecure = true/,
+    );
+  });
+
+  it('go together with rules, where clients can be known', () => {
+    assert.match(
+      problemOf(tlsFiles),
+      /^access_file: with tls\.certificate the node knows its clients by name, and has no file that says what each may do; write one/,
+    );
+    assert.match(
+      problemOf({ access_file: '/r' }),
+      /^access_file: its rules would count for nobody/,
+    );
+    assert.match(
+      problemOf({ ...tlsFiles, access_file: '/r', listen: 'unix:/s' }),
+      /^access_file: its rules would count for nobody/,
+    );
+    assert.equal(problemOf({ ...tlsFiles, listen: 'unix:/s' }), '');
+  });
+});

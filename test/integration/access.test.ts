@@ -1,0 +1,225 @@
+/**
+ * Goal: a node with certificates gives each client what the rules give it and nothing else, says why, and follows
+ * the rules and the certificates when they change. Method: a node as a process, clients with real certificates.
+ */
+import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
+import tls from 'node:tls';
+import { fileURLToPath } from 'node:url';
+import { after, before, describe, it } from 'node:test';
+import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { TlsMaterial, type TlsFiles } from '#daemon/security/tls-material.js';
+import { StorageError } from '#daemon/rpc/storage-error.js';
+import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
+import type { StorageClient } from '#daemon/transport/storage-client.js';
+import { TestAuthority, tlsEnvironment } from '#test/support/certificates.js';
+import { RunningProgram } from '#test/support/program.js';
+import { temporaryFolder } from '#test/support/temporary-folder.js';
+
+const TIMEOUT_MS = 60_000;
+const NODE = fileURLToPath(
+  new URL('../../../daemon/dist/program/blkferry-node.js', import.meta.url),
+);
+
+const RULES = `
+[[rule]]
+name = "hosts"
+clients = ["dom0-*"]
+volumes = ["vm-*"]
+rights = ["write"]
+
+[[rule]]
+name = "backup"
+clients = ["backup"]
+volumes = ["vm-*"]
+rights = ["read"]
+
+[[rule]]
+name = "people"
+clients = ["alice"]
+volumes = ["*"]
+rights = ["administer"]
+`;
+
+describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
+  const folder = temporaryFolder();
+  const rulesFile = path.join(folder, 'access.toml');
+  let authority: TestAuthority;
+  let ofNode: TlsFiles;
+  let program: RunningProgram;
+  let address = '';
+  const clients: StorageClient[] = [];
+
+  function clientNamed(name: string): StorageClient {
+    const files = authority.issue({ name, alternativeNames: `DNS:${name}` });
+    const client = createGrpcStorageClient({
+      address,
+      callTimeoutMs: 20_000,
+      sessionTimes: { openTimeoutMs: 5000, probeIntervalMs: 1000, probeTimeoutMs: 5000 },
+      insecure: false,
+      tls: TlsMaterial.load(files, Date.now()),
+      clock: SYSTEM_CLOCK,
+    });
+    clients.push(client);
+    return client;
+  }
+
+  before(async () => {
+    authority = new TestAuthority(folder);
+    ofNode = authority.issue({ name: 'node' });
+    fs.writeFileSync(rulesFile, RULES);
+    const { program: started, readyLine } = await RunningProgram.start(
+      NODE,
+      ['--data-directory', path.join(folder, 'data'), '--listen', '127.0.0.1:0'],
+      {
+        readyLine: /ready: /,
+        environment: { ...tlsEnvironment(ofNode), BLKFERRY_ACCESS_FILE: rulesFile },
+      },
+    );
+    program = started;
+    address = /ready: (\S+)/.exec(readyLine)?.[1] ?? '';
+    const alice = clientNamed('alice');
+    for (const name of ['vm-1', 'secret']) {
+      await alice.createVolume({ name, sizeBytes: 1024 * 1024, blockBytes: 0, backend: '' });
+    }
+  });
+
+  after(async () => {
+    for (const client of clients) client.close();
+    await program.stop();
+  });
+
+  /** Until the program has logged what fits. */
+  async function logged(pattern: RegExp): Promise<void> {
+    while (!pattern.test(program.stderr())) {
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
+  }
+
+  it('tells a client that no rule names that it may do nothing', async () => {
+    assert.deepEqual(await denial(clientNamed('eve').getNode()), [
+      'denied',
+      'eve may do nothing on this node; its access_file says who may',
+    ]);
+  });
+
+  it('tells of a volume of others the same as of one that is not there', async () => {
+    const host = clientNamed('dom0-a');
+    assert.deepEqual(await denial(host.getVolume('secret')), [
+      'denied',
+      'dom0-a may not see volume secret on this node; its access_file says who may',
+    ]);
+    assert.deepEqual(await denial(host.getVolume('nothing')), [
+      'denied',
+      'dom0-a may not see volume nothing on this node; its access_file says who may',
+    ]);
+    const names = (await host.listVolumes()).map(({ name }) => name);
+    assert.deepEqual(names, ['vm-1']);
+  });
+
+  it('refuses a lease to a client that may only read', async () => {
+    const backup = clientNamed('backup');
+    const { volumeId } = await backup.getVolume('vm-1');
+    assert.deepEqual(await denial(backup.acquireLease(leaseRequest(volumeId))), [
+      'denied',
+      `backup may not write a volume with the id ${volumeId} on this node; its access_file says who may`,
+    ]);
+    await logged(/backup was refused to write a volume with the id/);
+  });
+
+  it('refuses administration to a client that may write', async () => {
+    const refused = await denial(
+      clientNamed('dom0-b').deleteVolume({ name: 'vm-1', volumeId: '' }),
+    );
+    assert.deepEqual(refused, [
+      'denied',
+      'dom0-b may not administer volume vm-1 on this node; its access_file says who may',
+    ]);
+  });
+
+  it('ends the session of a client whose right is taken away, and keeps its rules when new ones are wrong', async () => {
+    const host = clientNamed('dom0-c');
+    const { volumeId } = await host.getVolume('vm-1');
+    const { generation } = await host.acquireLease(leaseRequest(volumeId));
+    const ended = new Promise<StorageError>((resolve, reject) => {
+      host.openSession(
+        { volumeId, attachmentId: ATTACHMENT, generation, streamIndex: 0, checksum: 'none' },
+        {
+          opened: () => {
+            fs.writeFileSync(rulesFile, '[[rule]]\nclients = []\n');
+            logged(/new rules are not used, those of before stay in force: .*access\.toml: /).then(
+              () => {
+                fs.writeFileSync(rulesFile, RULES.replace('dom0-*', 'dom0-z'));
+              },
+              reject,
+            );
+          },
+          completed: () => undefined,
+          verifierSeen: () => undefined,
+          resized: () => undefined,
+          ended: resolve,
+        },
+      );
+    });
+    const { kind, message } = await ended;
+    assert.deepEqual(
+      [kind, message],
+      [
+        'denied',
+        `dom0-c may not write a volume with the id ${volumeId} on this node; its access_file says who may`,
+      ],
+    );
+    await logged(/new rules from .* are in force; sessions that they end: 1/);
+  });
+
+  it('shows its new certificate when the files were replaced, and the old one until they can be used', async () => {
+    assert.equal(await subjectShown(), 'node');
+    const next = authority.issue({ name: 'node-renewed' });
+    fs.copyFileSync(next.certificate, ofNode.certificate);
+    await logged(
+      /new files for TLS are not used, those of before stay in use: tls\.key: .* is not the key/,
+    );
+    assert.equal(await subjectShown(), 'node');
+    fs.copyFileSync(next.key, ofNode.key);
+    await logged(/new files for TLS: CN=node-renewed /);
+    assert.equal(await subjectShown(), 'node-renewed');
+  });
+
+  function subjectShown(): Promise<string> {
+    const { contextOptions } = TlsMaterial.load(
+      authority.issue({ name: 'alice', alternativeNames: 'DNS:alice' }),
+      Date.now(),
+    ).current;
+    const [host = '', port = ''] = address.split(':');
+    const options = { ...contextOptions, host, port: Number(port), ALPNProtocols: ['h2'] };
+    return new Promise((resolve, reject) => {
+      const socket = tls.connect(options, () => {
+        resolve(String(socket.getPeerCertificate().subject.CN));
+        socket.destroy();
+      });
+      socket.once('error', reject);
+    });
+  }
+});
+
+const ATTACHMENT = '7'.repeat(32);
+
+function leaseRequest(volumeId: string): Parameters<StorageClient['acquireLease']>[0] {
+  return {
+    volumeId,
+    attachmentId: ATTACHMENT,
+    description: 'test',
+    takeOver: false,
+    expectedGeneration: 0,
+  };
+}
+
+async function denial(call: Promise<unknown>): Promise<[string, string]> {
+  const error: unknown = await call.then(
+    () => undefined,
+    (reason: unknown) => reason,
+  );
+  assert.ok(error instanceof StorageError, String(error));
+  return [error.kind, error.message];
+}
