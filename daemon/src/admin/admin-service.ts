@@ -10,6 +10,8 @@ import type {
   GetAttachmentRequestMessage,
   RetryNowRequestMessage,
 } from '../rpc/admin-messages.js';
+import type { Protection } from '../rpc/credentials.js';
+import { protectionFacts } from '../rpc/protection-facts.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { NO_AUDIT, type AuditLog } from '../runtime/audit-log.js';
@@ -24,6 +26,8 @@ export interface AdminServiceOptions {
   /** Why no kernel device can be attached; empty if it can. */
   readonly deviceProblem: () => Promise<string>;
   readonly logger: Logger;
+  /** Of the daemon's connections to others; shown only. */
+  readonly protection: Protection;
   /** Absent: administrative acts are in the ordinary log only. */
   readonly audit?: AuditLog;
 }
@@ -58,6 +62,7 @@ export function adminHandlers(options: AdminServiceOptions): UntypedServiceImple
       nbdListeners: options.nbdListeners(),
       defaultNode: options.defaultNode,
       deviceProblem: await options.deviceProblem(),
+      ...protectionFacts(options.protection),
     })),
   };
 }

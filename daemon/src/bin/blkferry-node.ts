@@ -5,7 +5,7 @@ import { DEFAULT_NODE_CONFIG } from '../config/default-paths.js';
 import { VERSION } from '../runtime/version.js';
 import { runNode } from './node-process.js';
 import { main, openLog, serve } from './program.js';
-import { describeNode } from './status-line.js';
+import { describeNode, insecureMark } from './status-line.js';
 
 await main({
   name: 'blkferry-node',
@@ -31,7 +31,8 @@ await main({
     serve({
       logger,
       shutdownTimeoutMs: config.shutdown_timeout,
-      describe: () => describeNode(options.catalog.list().length, sessions.count),
+      describe: () =>
+        describeNode(options.catalog.list().length, sessions.count) + insecureMark(config),
       stop: () => node.stop(config.shutdown_timeout),
     });
     return `blkferry-node ready: ${node.address} data ${data}`;

@@ -20,6 +20,7 @@ import { NBD_KERNEL } from '../frontend/nbd-kernel.js';
 import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import { SERVER_OPTIONS } from '../rpc/channel-options.js';
+import type { Protection } from '../rpc/credentials.js';
 import { ADMIN_SERVICE } from '../rpc/service-definition.js';
 import { listen } from '../rpc/server-listener.js';
 import { addStandardServices } from '../rpc/standard-services.js';
@@ -28,7 +29,6 @@ import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
-import type { TlsMaterial } from '../security/tls-material.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 import { describeAttachments } from './status-line.js';
@@ -62,7 +62,8 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   });
   const unlockState = lockDirectory(config.state_directory, 'blkferryd', '--state-directory');
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
-  const pool = createPool(config, tls.material);
+  const protection = { tls: tls.material, insecure: config.insecure };
+  const pool = createPool(config, protection);
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];
   const file = new AttachmentFile(config.state_directory);
@@ -85,7 +86,14 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   }
   await atMost(RESTORE_WAIT_MS, attachments.restore());
   await openListeners(config, exports, logger, listeners);
-  const admin = await openAdmin(config, { attachments, devices, listeners, logger, audit });
+  const admin = await openAdmin(config, {
+    attachments,
+    devices,
+    listeners,
+    logger,
+    audit,
+    protection,
+  });
   return {
     nbdAddresses: listeners.map((listener) => listener.address),
     adminAddress: admin.address,
@@ -120,7 +128,7 @@ function createDevices(config: DaemonConfig, logger: Logger): DeviceKeeper {
   });
 }
 
-function createPool(config: DaemonConfig, tls: TlsMaterial | undefined): StoragePool {
+function createPool(config: DaemonConfig, protection: Protection): StoragePool {
   return new StoragePool((address) =>
     createGrpcStorageClient({
       address,
@@ -130,8 +138,7 @@ function createPool(config: DaemonConfig, tls: TlsMaterial | undefined): Storage
         probeIntervalMs: config.probe_interval,
         probeTimeoutMs: config.probe_timeout,
       },
-      insecure: config.insecure,
-      tls,
+      ...protection,
       clock: SYSTEM_CLOCK,
     }),
   );
@@ -230,9 +237,10 @@ async function openAdmin(
     readonly listeners: readonly NbdListener[];
     readonly logger: Logger;
     readonly audit: AuditLog;
+    readonly protection: Protection;
   },
 ): Promise<AdminListener> {
-  const { attachments, devices, listeners, logger, audit } = parts;
+  const { attachments, devices, listeners, logger, audit, protection } = parts;
   const server = new Server(SERVER_OPTIONS);
   server.addService(
     ADMIN_SERVICE,
@@ -241,6 +249,7 @@ async function openAdmin(
       nbdListeners: () => listeners.map((listener) => listener.address),
       defaultNode: config.node,
       deviceProblem: () => devices.problem(),
+      protection,
       logger,
       audit,
     }),

@@ -5,6 +5,7 @@ import { standMemoryPressure } from '../runtime/memory-pressure.js';
 import { VERSION } from '../runtime/version.js';
 import { runDaemon } from './daemon-process.js';
 import { main, openLog, serve } from './program.js';
+import { insecureMark } from './status-line.js';
 
 await main({
   name: 'blkferryd',
@@ -34,7 +35,7 @@ await main({
     serve({
       logger,
       shutdownTimeoutMs: config.shutdown_timeout,
-      describe: () => daemon.describe(),
+      describe: () => daemon.describe() + insecureMark(config),
       isComplete: () => daemon.isComplete(),
       stop: () => daemon.stop(),
     });

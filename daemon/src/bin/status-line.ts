@@ -14,6 +14,11 @@ export function describeNode(volumeCount: number, sessionCount: number): string 
   return `${plural(volumeCount, 'volume')}, ${plural(sessionCount, 'session')} open`;
 }
 
+/** At the end of the line where plain text is allowed beyond this machine. */
+export function insecureMark({ insecure }: { readonly insecure: boolean }): string {
+  return insecure ? '; INSECURE: plain text beyond this machine is allowed' : '';
+}
+
 function plural(count: number, noun: string): string {
   return `${count} ${noun}${count === 1 ? '' : 's'}`;
 }

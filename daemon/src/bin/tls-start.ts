@@ -16,8 +16,15 @@ export interface RunningTls {
   stop(): void;
 }
 
+const INSECURE =
+  'plain text beyond this machine is allowed (insecure = true): whoever is on the network can read and change every disk';
+
 /** @throws TlsMaterialError when a file cannot be used */
-export function startTls(config: TlsConfig, logger: Logger): RunningTls {
+export function startTls(
+  config: TlsConfig & { readonly insecure: boolean },
+  logger: Logger,
+): RunningTls {
+  if (config.insecure) logger.warn({ event: 'insecure_allowed' }, INSECURE);
   const files = tlsFiles(config);
   if (files === undefined) return { material: undefined, stop: () => undefined };
   const material = TlsMaterial.load(files, Date.now());

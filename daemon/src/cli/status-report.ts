@@ -2,6 +2,7 @@
 import { formatBytes } from '../config/quantity.js';
 import type { AttachmentMessage, DaemonMessage } from '../rpc/admin-messages.js';
 import type { NodeMessage } from '../rpc/storage-messages.js';
+import { protectionRemarks } from './protection-words.js';
 import { printable, renderFields, renderTable, type Column } from './table-output.js';
 import { spanInWords } from './time-words.js';
 
@@ -54,7 +55,12 @@ export function renderStatus(report: StatusReport, columnsMax: number | undefine
   } else if (report.daemon !== undefined) {
     sections.push('nothing is attached\n');
   }
+  const nowMs = Date.now();
   const remarks = [
+    ...(report.daemon === undefined ? [] : protectionRemarks('blkferryd', report.daemon, nowMs)),
+    ...nodes.flatMap(({ address, node }) =>
+      node === undefined ? [] : protectionRemarks(`node ${address}`, node, nowMs),
+    ),
     ...nodes.flatMap(({ error }) => error ?? []),
     ...attachments.flatMap((one) => (one.detail === '' ? [] : `${one.exportName}: ${one.detail}`)),
   ];

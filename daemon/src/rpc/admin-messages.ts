@@ -105,6 +105,8 @@ export interface DaemonMessage {
   nbdListeners: string[];
   defaultNode: string;
   deviceProblem: string;
+  insecure: boolean;
+  certificateValidToMs: number;
 }
 
 export interface FailNowRequestMessage {

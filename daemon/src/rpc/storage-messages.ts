@@ -20,6 +20,8 @@ export interface NodeMessage {
   uptimeMs: number;
   volumeCount: number;
   sessionCount: number;
+  insecure: boolean;
+  certificateValidToMs: number;
 }
 
 export interface LeaseHolderMessage {

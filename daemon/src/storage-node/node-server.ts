@@ -22,7 +22,8 @@ import { storageHandlers, type CallerOf } from './storage-handlers.js';
 import { StorageService } from './storage-service.js';
 import { newWriteVerifier } from './write-verifiers.js';
 
-export interface NodeOptions extends Omit<StorageServiceOptions, 'writeVerifier'>, Protection {
+export interface NodeOptions
+  extends Omit<StorageServiceOptions, 'writeVerifier' | 'insecure'>, Protection {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
   readonly address: string;
   /** Who calls; absent: whom the connection proves. */

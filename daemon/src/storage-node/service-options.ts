@@ -1,4 +1,5 @@
 /** What a node is made of and its limits: the settings of the whole room in one place. */
+import type { Protection } from '../rpc/credentials.js';
 import type { Clock } from '../runtime/clock.js';
 import type { AuditLog } from '../runtime/audit-log.js';
 import type { AccessControl } from './access-control.js';
@@ -11,7 +12,8 @@ export interface ServiceLog {
   warn(fields: object, message: string): void;
 }
 
-export interface StorageServiceOptions {
+/** Protection is shown only; the listener is where it counts. */
+export interface StorageServiceOptions extends Partial<Protection> {
   readonly catalog: Catalog;
   readonly clock: Clock;
   /** Milliseconds since 1970. */

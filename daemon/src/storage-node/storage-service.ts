@@ -3,6 +3,7 @@
  * make them, is storage-handlers.ts; a session's stream is session-stream.ts.
  */
 import { StorageError } from '../rpc/storage-error.js';
+import { protectionFacts } from '../rpc/protection-facts.js';
 import { toServiceError } from '../rpc/status-code.js';
 import type {
   AcquireLeaseRequestMessage,
@@ -89,6 +90,7 @@ export class StorageService implements SessionHost {
         (sum, { volumeId }) => sum + this.sessions.ofVolume(volumeId).size,
         0,
       ),
+      ...protectionFacts(this.options),
     };
   }
 

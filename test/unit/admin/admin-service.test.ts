@@ -27,6 +27,7 @@ before(async () => {
     ADMIN_SERVICE,
     adminHandlers({
       attachments: bench.attachments,
+      protection: { insecure: true },
       deviceProblem: () => Promise.resolve('no such device'),
       nbdListeners: () => ['unix:/run/nbd.sock', '127.0.0.1:10809'],
       defaultNode: 'pretend:1',

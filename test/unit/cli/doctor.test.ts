@@ -219,3 +219,36 @@ describe('blkferry doctor, about what is attached', () => {
     assert.equal(asked(), true);
   });
 });
+
+describe('encryption', () => {
+  const DAY_MS = 24 * 60 * 60 * 1000;
+  const TLS = 'tls = { certificate = "/c.pem", key = "/k.pem", ca = "/a.pem" }\n';
+
+  it('is a warning where plain text is allowed beyond a machine', async () => {
+    world.daemon.protection = { insecure: true, certificateValidToMs: 0 };
+    await world.saysWarning(/encryption: blkferryd allows plain text beyond its machine/);
+    world.daemon.protection = { insecure: false, certificateValidToMs: 0 };
+    world.node.protection = { insecure: true, certificateValidToMs: 0 };
+    await world.saysWarning(/encryption: node 127\.0\.0\.1:7600 allows plain text/);
+  });
+
+  it('is a warning two weeks before a certificate ends, and a problem after it', async () => {
+    const nowMs = machine.wallClockMs();
+    world.node.protection = { insecure: false, certificateValidToMs: nowMs + 14 * DAY_MS };
+    await world.saysWarning(/the certificate of node 127\.0\.0\.1:7600 expires in 14 days/);
+    world.node.protection = { insecure: false, certificateValidToMs: nowMs };
+    await world.saysProblem(/the certificate of node 127\.0\.0\.1:7600 has expired on 2027-01-31/);
+  });
+
+  it('is a problem when the files in the settings cannot be used', async () => {
+    const { stdout } = await world.doctor(TLS);
+    assert.match(stdout, /encryption: \/c\.pem and what belongs to it can be used/);
+    machine.tlsFailure = 'tls.key: /k.pem is not the key of the certificate in /c.pem';
+    await world.saysProblem(/encryption: tls\.key: \/k\.pem is not the key/, TLS);
+  });
+
+  it('asks nodes with the certificate of the daemon', async () => {
+    await world.doctor(TLS);
+    assert.equal(world.nodeOptions.at(-1)?.tls?.certificate, '/c.pem');
+  });
+});

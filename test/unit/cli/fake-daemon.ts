@@ -98,6 +98,9 @@ export class FakeDaemon implements AdminClient {
     });
   }
 
+  /** How its connections are protected. */
+  protection = { insecure: false, certificateValidToMs: 0 };
+
   getDaemon(): Promise<DaemonMessage> {
     return this.#reply(() => ({
       version: '0.1.0',
@@ -108,6 +111,7 @@ export class FakeDaemon implements AdminClient {
       nbdListeners: ['unix:/run/blkferry/nbd.sock'],
       defaultNode: '127.0.0.1:7600',
       deviceProblem: this.deviceProblem,
+      ...this.protection,
     }));
   }
 

@@ -41,7 +41,16 @@ export class FakeMachine implements Machine {
     { index: 0, connected: true },
     { index: 1, connected: false },
   ];
+  tlsFailure: string | undefined;
   nbdFailure: Error | undefined;
+
+  wallClockMs(): number {
+    return Date.UTC(2027, 0, 31);
+  }
+
+  tlsProblem(): string | undefined {
+    return this.tlsFailure;
+  }
 
   exists(path: string): boolean {
     return this.files.has(path) || this.list(path).length > 0;

@@ -89,6 +89,9 @@ export class FakeNode implements StorageClient, SessionRules {
     };
   }
 
+  /** How its connections are protected. */
+  protection = { insecure: false, certificateValidToMs: 0 };
+
   getNode(): Promise<NodeMessage> {
     return this.#reply(() => ({
       nodeId: 'node-1',
@@ -100,6 +103,7 @@ export class FakeNode implements StorageClient, SessionRules {
       uptimeMs: 93_784_000,
       volumeCount: this.volumes.size,
       sessionCount: 1,
+      ...this.protection,
     }));
   }
 

@@ -52,6 +52,31 @@ describe('blkferry status', () => {
     assert.match(stdout, /^127\.0\.1\.2:7600 +up/m);
   });
 
+  it('says who allows plain text beyond its machine, and whose certificate ends soon', async () => {
+    const world = new FakeSurroundings();
+    world.stdoutColumns = undefined;
+    world.daemon.protection = { insecure: true, certificateValidToMs: 0 };
+    const inThreeDaysMs = Date.now() + 3.5 * 24 * 60 * 60 * 1000;
+    world.node.protection = { insecure: false, certificateValidToMs: inThreeDaysMs };
+    const { stdout } = await world.run('status');
+    assert.match(
+      stdout,
+      /^blkferryd allows plain text beyond its machine \(insecure = true\): whoever is on the network/m,
+    );
+    assert.match(
+      stdout,
+      /^the certificate of node 127\.0\.0\.1:7600 expires in 3 days, on .* UTC; replace its files/m,
+    );
+    world.stdoutChunks.length = 0;
+    const document = JSON.parse((await world.run('status --json')).stdout) as {
+      daemon: unknown;
+      nodes: { node: unknown }[];
+    };
+    assert.ok((document.daemon as { insecure: boolean }).insecure);
+    const node = document.nodes[0]?.node as { certificateValidToMs: number };
+    assert.equal(node.certificateValidToMs, inThreeDaysMs);
+  });
+
   it('ends with 1 when an attachment needs attention', async () => {
     for (const state of ['failing', 'fenced'] as const) {
       const world = new FakeSurroundings();

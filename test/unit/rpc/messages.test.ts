@@ -69,6 +69,8 @@ const node: NodeMessage = {
   uptimeMs: 3,
   volumeCount: 4,
   sessionCount: 5,
+  insecure: true,
+  certificateValidToMs: 6,
 };
 const createRequest: CreateVolumeRequestMessage = {
   name: 'v1',
@@ -164,6 +166,8 @@ const daemon: DaemonMessage = {
   nbdListeners: ['unix:/x'],
   defaultNode: 'n',
   deviceProblem: 'p',
+  insecure: true,
+  certificateValidToMs: 4,
 };
 
 /** Every message of the unary calls that has fields, by its full name. */

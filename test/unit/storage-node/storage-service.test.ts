@@ -31,6 +31,8 @@ describe('the calls of a storage node', () => {
         uptimeMs: 0,
         volumeCount: 1,
         sessionCount: 0,
+        insecure: false,
+        certificateValidToMs: 0,
       },
     );
   });

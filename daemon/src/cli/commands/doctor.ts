@@ -13,6 +13,7 @@ import { examine, type Examination, type ExaminationOptions } from '../doctor/ex
 import type { Check } from '../doctor/finding.js';
 import { KERNEL_CHECKS } from '../doctor/kernel-checks.js';
 import { NODE_CHECKS } from '../doctor/node-checks.js';
+import { PROTECTION_CHECKS } from '../doctor/protection-checks.js';
 import { SERVICE_CHECKS } from '../doctor/service-checks.js';
 import { XEN_CHECKS } from '../doctor/xen-checks.js';
 import { EXIT_CODES, EXIT_OK } from '../exit-codes.js';
@@ -26,6 +27,7 @@ const CHECKS: readonly Check[] = [
   ...SERVICE_CHECKS,
   ...DAEMON_CHECKS,
   ...NODE_CHECKS,
+  ...PROTECTION_CHECKS,
   ...XEN_CHECKS,
 ];
 

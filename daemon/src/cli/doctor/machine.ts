@@ -4,6 +4,7 @@ import fs from 'node:fs';
 import os from 'node:os';
 import * as addon from 'blkferry-kernel';
 import type { NbdDeviceStatus } from 'blkferry-kernel';
+import { TlsMaterial, type TlsFiles } from '../../security/tls-material.js';
 
 export interface Machine {
   readonly userId: number;
@@ -19,6 +20,10 @@ export interface Machine {
   fileSystem(path: string): FileSystem | undefined;
   /** What a program prints, or undefined if it could not be run or failed. */
   run(program: string, words: readonly string[]): Promise<string | undefined>;
+  /** Milliseconds since 1970. */
+  wallClockMs(): number;
+  /** Why these files cannot be used, or undefined. */
+  tlsProblem(files: TlsFiles): string | undefined;
   /** Why the native add-on cannot be used; empty if it can. */
   addonProblem(): string;
   /** @throws Error with `code` as the add-on describes it */
@@ -52,6 +57,15 @@ export const THIS_MACHINE: Machine = {
         resolve(error === null ? stdout : undefined);
       });
     }),
+  wallClockMs: () => Date.now(),
+  tlsProblem: (files) => {
+    try {
+      TlsMaterial.load(files, Date.now());
+      return undefined;
+    } catch (error) {
+      return (error as Error).message;
+    }
+  },
   addonProblem: () => {
     try {
       // An older build has fewer functions.
