@@ -12,11 +12,15 @@ import type {
 } from '../rpc/admin-messages.js';
 import type { Protection } from '../rpc/credentials.js';
 import { protectionFacts } from '../rpc/protection-facts.js';
+import type { PeerCall } from '../rpc/peer-identity.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { NO_AUDIT, type AuditLog } from '../runtime/audit-log.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
+import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { VERSION } from '../runtime/version.js';
+import { localCaller, requireRole, type AdminCaller } from './caller-role.js';
 import type { Attachments } from './attachments.js';
 
 export interface AdminServiceOptions {
@@ -32,12 +36,26 @@ export interface AdminServiceOptions {
   readonly audit?: AuditLog;
 }
 
-export function adminHandlers(options: AdminServiceOptions): UntypedServiceImplementation {
+/** @param callerOf who calls, and in which role */
+export function adminHandlers(
+  options: AdminServiceOptions,
+  callerOf: AdminCallerOf = local,
+): UntypedServiceImplementation {
   const { attachments, logger } = options;
-  const unary = newUnary((method, error) => {
-    const sentence = `the call ${method} failed: ${error.message}`;
-    logger.error({ event: 'admin_call_failed', method, error }, sentence);
-  }, options.audit ?? NO_AUDIT);
+  const warnings = new RepeatedWarnings(logger, SYSTEM_CLOCK);
+  const unary = newUnary({
+    callerOf,
+    audit: options.audit ?? NO_AUDIT,
+    onBug: (method, error) => {
+      const sentence = `the call ${method} failed: ${error.message}`;
+      logger.error({ event: 'admin_call_failed', method, error }, sentence);
+    },
+    onDenied: (method, { label: client, peer, reason }, sentence) => {
+      const key = JSON.stringify([client, method, sentence]);
+      const fields = { event: 'admin_call_refused', method, client, peer, reason };
+      warnings.warn(key, fields, `${sentence} (${reason})`);
+    },
+  });
   return {
     Attach: unary('Attach', (request: AttachRequestMessage) => attachments.attach(request)),
     Detach: unary('Detach', (request: DetachRequestMessage) => attachments.detach(request)),
@@ -67,30 +85,58 @@ export function adminHandlers(options: AdminServiceOptions): UntypedServiceImple
   };
 }
 
-/**
- * Makes handlers of functions; whatever these throw becomes a status with a sentence.
- * @param onBug hears of what is no StorageError: the caller gets the message, the log the whole of it
- * @param audit gets a record of every call that changes something, whatever came of it
- */
-function newUnary(onBug: (method: string, error: Error) => void, audit: AuditLog) {
+/** Who is at the other end of a call. @throws StorageError 'denied' */
+export type AdminCallerOf = (call: PeerCall) => AdminCaller;
+
+function local(call: PeerCall): AdminCaller {
+  return localCaller(call.getPeer());
+}
+
+interface CallKeeping {
+  readonly callerOf: AdminCallerOf;
+  /** Gets a record of every call that changes something, whatever came of it. */
+  readonly audit: AuditLog;
+  /** Hears of what is no StorageError: the caller gets the message, the log the whole of it. */
+  readonly onBug: (method: string, error: Error) => void;
+  readonly onDenied: (method: string, caller: AdminCaller, sentence: string) => void;
+}
+
+/** Makes handlers of functions; whatever these throw becomes a status with a sentence. */
+function newUnary({ callerOf, audit, onBug, onDenied }: CallKeeping) {
   return <Request extends object, Reply extends object>(
       method: string,
       answer: (request: Request) => Promise<Reply> | Reply,
     ): ((call: ServerUnaryCall<Request, Reply>, reply: sendUnaryData<Reply>) => void) =>
     (call, reply) => {
-      const note = (result: 'done' | 'failed', reason?: string): void => {
+      let caller: AdminCaller;
+      try {
+        caller = callerOf(call);
+      } catch (error) {
+        reply(toServiceError(error));
+        return;
+      }
+      const note = (result: 'done' | 'denied' | 'failed', reason?: string): void => {
         const object = actObject(method, call.request);
         if (object === undefined) return;
         audit.record({
           act: method,
-          client: 'local',
-          peer: call.getPeer(),
+          client: caller.label,
+          peer: caller.peer,
           object,
           details: call.request,
           result,
           ...(reason === undefined ? {} : { reason }),
         });
       };
+      try {
+        requireRole(caller, method, call.request);
+      } catch (error) {
+        const { message } = error as Error;
+        note('denied', message);
+        onDenied(method, caller, message);
+        reply(toServiceError(error));
+        return;
+      }
       Promise.resolve(call.request)
         .then(answer)
         .then(

@@ -2,10 +2,7 @@
  * blkferryd put together: exports, listeners, attachments and the admin API, and the order in which
  * they begin and end.
  */
-import fs from 'node:fs';
 import path from 'node:path';
-import { Server } from '@grpc/grpc-js';
-import { adminHandlers } from '../admin/admin-service.js';
 import { AttachmentFile } from '../admin/attachment-file.js';
 import { Attachments } from '../admin/attachments.js';
 import { readDaemonIdentity } from '../admin/daemon-identity.js';
@@ -19,18 +16,16 @@ import type { ConnectionEvents } from '../frontend/nbd-connection.js';
 import { NBD_KERNEL } from '../frontend/nbd-kernel.js';
 import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
-import { SERVER_OPTIONS } from '../rpc/channel-options.js';
 import type { Protection } from '../rpc/credentials.js';
-import { ADMIN_SERVICE } from '../rpc/service-definition.js';
-import { listen } from '../rpc/server-listener.js';
-import { addStandardServices } from '../rpc/standard-services.js';
-import { openAuditLog, type AuditLog } from '../runtime/audit-log.js';
+import { openAuditLog } from '../runtime/audit-log.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
+import { openAdmin } from './admin-listeners.js';
+import { makeFolderOf } from './socket-folder.js';
 import { describeAttachments } from './status-line.js';
 import { startTls } from './tls-start.js';
 
@@ -43,7 +38,7 @@ const RESTORE_WAIT_MS = 2000;
 
 export interface RunningDaemon {
   readonly nbdAddresses: readonly string[];
-  readonly adminAddress: string;
+  readonly adminAddresses: readonly string[];
   /** What it does now, in one line. */
   describe(): string;
   /** Every attachment has reached its node once, and has its device. */
@@ -87,16 +82,20 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   await atMost(RESTORE_WAIT_MS, attachments.restore());
   await openListeners(config, exports, logger, listeners);
   const admin = await openAdmin(config, {
-    attachments,
-    devices,
-    listeners,
-    logger,
-    audit,
-    protection,
+    service: {
+      attachments,
+      nbdListeners: () => listeners.map((listener) => listener.address),
+      defaultNode: config.node,
+      deviceProblem: () => devices.problem(),
+      protection,
+      logger,
+      audit,
+    },
+    tls: tls.material,
   });
   return {
     nbdAddresses: listeners.map((listener) => listener.address),
-    adminAddress: admin.address,
+    adminAddresses: admin.addresses,
     describe: () => describeAttachments(attachments.list()),
     isComplete: () => attachments.isComplete,
     stop: async () => {
@@ -183,16 +182,6 @@ function refuseAddress(setting: string, cause: unknown): never {
   );
 }
 
-/** The folder of a socket; only its owner may look inside if it has to be made. */
-function makeFolderOf(socket: string, setting: string): void {
-  try {
-    fs.mkdirSync(path.dirname(socket), { recursive: true, mode: 0o700 });
-  } catch (cause) {
-    const { message } = cause as Error;
-    throw new Error(`${message}; choose another place with ${setting}`, { cause });
-  }
-}
-
 function connectionLog(logger: Logger, peer: string): ConnectionEvents {
   return {
     opened: (exportName) => {
@@ -218,63 +207,6 @@ function connectionLog(logger: Logger, peer: string): ConnectionEvents {
     },
     closed: () => {
       logger.debug({ event: 'client_disconnected', peer }, `client ${peer} is gone`);
-    },
-  };
-}
-
-interface AdminListener {
-  readonly address: string;
-  /** No further clients; those there are still get their answers. */
-  stopAccepting(): void;
-  endCalls(): void;
-}
-
-async function openAdmin(
-  config: DaemonConfig,
-  parts: {
-    readonly attachments: Attachments;
-    readonly devices: DeviceKeeper;
-    readonly listeners: readonly NbdListener[];
-    readonly logger: Logger;
-    readonly audit: AuditLog;
-    readonly protection: Protection;
-  },
-): Promise<AdminListener> {
-  const { attachments, devices, listeners, logger, audit, protection } = parts;
-  const server = new Server(SERVER_OPTIONS);
-  server.addService(
-    ADMIN_SERVICE,
-    adminHandlers({
-      attachments,
-      nbdListeners: () => listeners.map((listener) => listener.address),
-      defaultNode: config.node,
-      deviceProblem: () => devices.problem(),
-      protection,
-      logger,
-      audit,
-    }),
-  );
-  const setHealth = addStandardServices(server, 'blkferry.admin.v1.Admin');
-  const socket = config['admin.socket'];
-  makeFolderOf(socket, 'admin.socket');
-  const listener = await listen(server, {
-    address: `unix:${socket}`,
-    insecure: false,
-    tls: undefined,
-    log: logger,
-    onWindows: (windows) => {
-      logger.trace({ event: 'admin_connected', windows }, 'admin client connected');
-    },
-  });
-  fs.chmodSync(socket, 0o600);
-  return {
-    address: listener.address,
-    stopAccepting: () => {
-      setHealth('NOT_SERVING');
-      listener.stopAccepting();
-    },
-    endCalls: () => {
-      server.forceShutdown();
     },
   };
 }

@@ -27,9 +27,9 @@ await main({
     const logger = openLog('blkferryd', config['log.level']);
     if (config['device.mode'] !== 'none') standMemoryPressure(logger);
     const daemon = await runDaemon(config, logger);
-    const { nbdAddresses, adminAddress } = daemon;
+    const { nbdAddresses, adminAddresses } = daemon;
     logger.info(
-      { event: 'started', version: VERSION, nbdAddresses, adminAddress },
+      { event: 'started', version: VERSION, nbdAddresses, adminAddresses },
       'blkferryd is ready',
     );
     serve({
@@ -39,6 +39,6 @@ await main({
       isComplete: () => daemon.isComplete(),
       stop: () => daemon.stop(),
     });
-    return `blkferryd ready: nbd ${nbdAddresses.join(' ')} admin ${adminAddress}`;
+    return `blkferryd ready: nbd ${nbdAddresses.join(' ')} admin ${adminAddresses.join(' ')}`;
   },
 });

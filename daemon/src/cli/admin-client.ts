@@ -1,8 +1,8 @@
 /**
  * Typed calls to the daemon's admin API (admin.proto). The interface is what commands see; tests bring
- * their own. The admin API is a unix socket: whoever may open it may use it.
+ * their own. The admin API is a unix socket, where whoever may open it may use it, or a TCP address with TLS.
  */
-import { Client, credentials } from '@grpc/grpc-js';
+import { Client, type ChannelCredentials } from '@grpc/grpc-js';
 import type {
   AttachmentMessage,
   AttachReplyMessage,
@@ -15,7 +15,9 @@ import type {
   RetryNowReplyMessage,
 } from '../rpc/admin-messages.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
+import { clientCredentials } from '../rpc/credentials.js';
 import { ADMIN_SERVICE } from '../rpc/service-definition.js';
+import { TlsMaterial, type TlsFiles } from '../security/tls-material.js';
 import { explainCallError } from '../transport/call-error.js';
 
 /** What to look at when nobody answers. */
@@ -23,7 +25,7 @@ const QUESTION = 'is blkferryd running? (--admin-socket)';
 
 /** All promises reject with StorageError, at the latest when the call's deadline is over. */
 export interface AdminClient {
-  /** unix:/path, for messages. */
+  /** unix:/path or host:port, for messages. */
   readonly address: string;
   attach(request: AttachRequestMessage): Promise<AttachReplyMessage>;
   detach(wish: DetachWish): Promise<DetachReplyMessage>;
@@ -38,12 +40,15 @@ export interface AdminClient {
 }
 
 export interface AdminClientOptions {
-  /** unix:/path */
+  /** unix:/path, or host:port with `tls` */
   readonly address: string;
   /** Most time for one call, connecting included. */
   readonly timeoutMs: number;
+  /** For TLS over TCP. */
+  readonly tls?: TlsFiles;
 }
 
+/** @throws TlsMaterialError when the files cannot be used, StorageError for plain text to another machine */
 export function createAdminClient(options: AdminClientOptions): AdminClient {
   return new GrpcAdminClient(options);
 }
@@ -54,7 +59,7 @@ class GrpcAdminClient implements AdminClient {
 
   constructor(readonly options: AdminClientOptions) {
     this.address = options.address;
-    this.#client = new Client(options.address, credentials.createInsecure(), CLIENT_OPTIONS);
+    this.#client = new Client(options.address, credentialsFor(options), CLIENT_OPTIONS);
   }
 
   attach(request: AttachRequestMessage): Promise<AttachReplyMessage> {
@@ -108,4 +113,9 @@ class GrpcAdminClient implements AdminClient {
       );
     });
   }
+}
+
+function credentialsFor({ address, tls }: AdminClientOptions): ChannelCredentials {
+  const material = tls === undefined ? undefined : TlsMaterial.load(tls, Date.now());
+  return clientCredentials(address, { tls: material, insecure: false }, 'daemon');
 }

@@ -67,9 +67,11 @@ export class CommandContext {
     timeoutMs: number,
     work: (daemon: AdminClient) => Promise<Value>,
   ): Promise<Value> {
-    const address = daemonAddress(options.adminSocket);
+    const address = daemonAddress(options);
+    const tls = address.startsWith('unix:') ? undefined : tlsFilesOf(options);
     const client = this.surroundings.openDaemon({
       address,
+      ...(tls === undefined ? {} : { tls }),
       timeoutMs: options.timeout ?? timeoutMs,
     });
     try {
@@ -80,8 +82,17 @@ export class CommandContext {
   }
 }
 
-/** The socket as a path or as unix:/path. @throws CommandError */
-export function daemonAddress(adminSocket: string): string {
+/** The socket, given as a path or as unix:/path, or the address of a daemon elsewhere. @throws CommandError */
+export function daemonAddress(options: DaemonOptions): string {
+  const { adminSocket, adminAddress = '' } = options;
+  if (adminAddress !== '') {
+    requireAddress(adminAddress, '--admin-address');
+    if (tlsFilesOf(options) !== undefined || adminAddress.startsWith('unix:')) return adminAddress;
+    throw new CommandError(
+      'usage',
+      '--admin-address: a daemon is reached over TCP with a certificate only; give --tls-certificate, --tls-key and --tls-ca',
+    );
+  }
   const address = adminSocket.startsWith('unix:') ? adminSocket : `unix:${adminSocket}`;
   requireAddress(address, '--admin-socket');
   return address;

@@ -26,8 +26,10 @@ export interface NodeOptions extends ProtectionOptions {
   readonly timeout: number;
 }
 
-export interface DaemonOptions {
+export interface DaemonOptions extends ProtectionOptions {
   readonly adminSocket: string;
+  /** host:port; instead of the socket. */
+  readonly adminAddress?: string;
   /** Milliseconds; undefined: what the command usually needs. */
   readonly timeout?: number;
 }
@@ -57,11 +59,17 @@ export function addNodeAddress(command: Command): Command {
 
 /** For commands that talk to the daemon. */
 export function addDaemonOptions(command: Command): Command {
-  return command
+  return addProtectionOptions(command)
     .addOption(
       new Option('--admin-socket <path>', "the daemon's admin socket")
         .env('BLKFERRY_ADMIN_SOCKET')
         .default(DEFAULT_ADMIN_SOCKET),
+    )
+    .addOption(
+      new Option(
+        '--admin-address <address>',
+        'a daemon on another machine, as host:port (admin.tcp), instead of the socket',
+      ).env('BLKFERRY_ADMIN_ADDRESS'),
     )
     .addOption(
       new Option('--timeout <duration>', 'most time to wait for the daemon').argParser(

@@ -12,6 +12,8 @@ export interface ProtectionOptions {
 
 /** The files have the programs' environment variables: whoever runs the daemon has them already. */
 export function addProtectionOptions(command: Command): Command {
+  // A command that talks to a node and to the daemon has them once.
+  if (command.options.some(({ long }) => long === '--insecure')) return command;
   return command
     .addOption(
       new Option(

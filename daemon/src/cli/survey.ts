@@ -32,7 +32,7 @@ export async function survey(
 }
 
 async function askDaemon(context: CommandContext, options: SurveyOptions): Promise<StatusReport> {
-  const address = daemonAddress(options.adminSocket);
+  const address = daemonAddress(options);
   try {
     return await context.withDaemon(options, QUERY_TIMEOUT_MS, async (client) => {
       const daemon = await client.getDaemon();

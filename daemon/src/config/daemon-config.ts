@@ -25,7 +25,7 @@ import {
   optionalFilePath,
   type Values,
 } from './setting.js';
-import { TLS_FILE_KEYS, TLS_RULES, TLS_SETTINGS, isProtected } from './tls-settings.js';
+import { TLS_FILE_KEYS, TLS_RULES, TLS_SETTINGS, isProtected, usesTls } from './tls-settings.js';
 
 const KIB = 1024;
 const MIB = 1024 * KIB;
@@ -50,6 +50,13 @@ export const DAEMON_SETTINGS = {
   'admin.socket': socketPath(
     DEFAULT_ADMIN_SOCKET,
     'The admin API. Whoever may open this socket may attach and detach: it is for its owner alone.',
+  ),
+  'admin.tcp': portList(
+    [],
+    'Further addresses of the admin API, over TCP. None by default. Always TLS: it needs tls.certificate, and admin.access_file, which says who has which role.',
+  ),
+  'admin.access_file': optionalFilePath(
+    'Roles of those who come over admin.tcp: rules ([[rule]] with clients and role) by the names in certificates. viewer: look; operator: attach and detach; admin: also by force and with take-over. Read again when it changes. blkferry access check tries one.',
   ),
   'nbd.socket': socketPath(DEFAULT_NBD_SOCKET, 'Where NBD clients on this machine connect.'),
   'nbd.tcp': portList(
@@ -203,6 +210,23 @@ const PLACE_RULES: readonly Rule<DaemonConfig>[] = [
   },
 ];
 
+/** Over TCP the admin API is never without certificates: on loopback every user of the machine could come. */
+const ADMIN_RULES: readonly Rule<DaemonConfig>[] = [
+  {
+    keys: ['admin.tcp', 'admin.access_file', ...TLS_FILE_KEYS],
+    problem: (config) => {
+      const isServed = config['admin.tcp'].length > 0;
+      if (isServed && !usesTls(config))
+        return `admin.tcp: ${config['admin.tcp'].join(', ')} would be open to everybody; set tls.certificate, tls.key and tls.ca`;
+      if (isServed && config['admin.access_file'] === '')
+        return 'admin.tcp: nobody has a role there; name a file of rules with admin.access_file';
+      if (!isServed && config['admin.access_file'] !== '')
+        return 'admin.access_file: its roles are for those who come over admin.tcp, and that is not set';
+      return undefined;
+    },
+  },
+];
+
 /** What leaves this machine in plain text must have been asked for. */
 const ADDRESS_RULES: readonly Rule<DaemonConfig>[] = [
   {
@@ -230,5 +254,6 @@ export function readDaemonConfig(sources: ConfigSources): DaemonConfig {
     ...PLACE_RULES,
     ...ADDRESS_RULES,
     ...TLS_RULES,
+    ...ADMIN_RULES,
   ]);
 }

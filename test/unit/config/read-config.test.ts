@@ -289,6 +289,28 @@ describe('settings for TLS', () => {
     );
   });
 
+  it('are what the admin API over TCP needs, together with roles', () => {
+    const problem = (flags: Record<string, string>): string => {
+      try {
+        readDaemonConfig({ ...NOTHING, flags });
+      } catch (error) {
+        return (error as Error).message;
+      }
+      return '';
+    };
+    const port = '127.0.0.1:7700';
+    assert.equal(
+      problem({ 'admin.tcp': port, 'admin.access_file': '/r' }),
+      'admin.tcp: 127.0.0.1:7700 would be open to everybody; set tls.certificate, tls.key and tls.ca',
+    );
+    assert.match(
+      problem({ ...tlsFiles, 'admin.tcp': port }),
+      /^admin\.tcp: nobody has a role there; name a file of rules with admin\.access_file/,
+    );
+    assert.match(problem({ 'admin.access_file': '/r' }), /and that is not set$/);
+    assert.equal(problem({ ...tlsFiles, 'admin.tcp': port, 'admin.access_file': '/r' }), '');
+  });
+
   it('go together with rules, where clients can be known', () => {
     assert.match(
       problemOf(tlsFiles),
