@@ -13,7 +13,7 @@ import { submitAsync } from '#daemon/block/block-device.js';
 import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { RunningProgram, runSuccessfully } from '#test/support/program.js';
 import { BlkferryStack } from '#test/support/blkferry-stack.js';
-import { TestAuthority } from '#test/support/certificates.js';
+import { TestAuthority, tlsEnvironment } from '#test/support/certificates.js';
 import { NbdClient } from '#test/support/nbd-client.js';
 import { until } from '#test/support/served-node.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
@@ -52,6 +52,36 @@ describe('daemon and node with certificates', { timeout: TIMEOUT_MS }, () => {
     await client.close();
     assert.doesNotMatch(stack.node.stderr(), /small_window_seen/);
     assert.match(stack.node.stderr(), /known to others as CN=localhost/);
+  });
+
+  it('tell of an attachment why its node is not believed any more', async (t) => {
+    const folder = temporaryFolder();
+    const authority = new TestAuthority(folder);
+    const stack = await BlkferryStack.start(folder, { tls: authority.issue() });
+    t.after(() => stack.stop());
+    const { name } = await stack.newExport({ sizeBytes: MIB });
+    await stack.node.stop();
+    const another = authority.issue({ name: 'node-b', alternativeNames: 'DNS:node-b' });
+    const { program } = await RunningProgram.start(
+      path.join(PROGRAM_FOLDER, 'blkferry-node.js'),
+      ['--data-directory', path.join(folder, 'data'), '--listen', stack.nodeAddress],
+      {
+        readyLine: /ready: /,
+        environment: {
+          ...tlsEnvironment(another),
+          BLKFERRY_ACCESS_FILE: path.join(folder, 'access.toml'),
+        },
+      },
+    );
+    t.after(() => program.stop());
+    const reason =
+      `the certificate of node ${stack.nodeAddress} (CN=node-b) is not for the address 127.0.0.1 ` +
+      'but for DNS:node-b; use one of its names, or issue one with --host 127.0.0.1';
+    let detail = '';
+    while (!detail.includes(reason)) {
+      ({ detail } = await stack.admin.getAttachment(name));
+      await new Promise((resolve) => setTimeout(resolve, 50));
+    }
   });
 
   it('say nothing that could be read on the way', async (t) => {
