@@ -150,3 +150,57 @@ describe('the admin API over TCP', { timeout: TIMEOUT_MS }, () => {
     assert.match(stderr, /--admin-address: a daemon is reached over TCP with a certificate only/);
   });
 });
+
+describe('the admin socket', { timeout: TIMEOUT_MS }, () => {
+  /** What the daemon made of its socket and the folder: modes and group; or why it did not start. */
+  async function made(environment: Record<string, string>): Promise<string> {
+    const folder = temporaryFolder();
+    fs.mkdirSync(path.join(folder, 'run'));
+    const socket = path.join(folder, 'shared', 'admin.sock');
+    let program: RunningProgram;
+    try {
+      ({ program } = await RunningProgram.start(
+        path.join(PROGRAM_FOLDER, 'blkferryd.js'),
+        [
+          ...['--admin-socket', socket, '--nbd-socket', path.join(folder, 'nbd.sock')],
+          ...['--state-directory', path.join(folder, 'state')],
+          ...['--runtime-directory', path.join(folder, 'run')],
+        ],
+        { readyLine: /^blkferryd ready: /, environment },
+      ));
+    } catch (error) {
+      return (error as Error).message;
+    }
+    const facts = [socket, path.dirname(socket)].map((file) => {
+      const { mode, gid } = fs.statSync(file);
+      return `${(mode & 0o777).toString(8)} ${gid}`;
+    });
+    await program.stop();
+    return facts.join(', ');
+  }
+
+  const ownGroup = process.getgid?.() ?? 0;
+
+  it('is for its owner alone, unless a group is named', async () => {
+    assert.equal(await made({}), `600 ${ownGroup}, 700 ${ownGroup}`);
+    const shared = {
+      BLKFERRY_ADMIN_SOCKET_MODE: '660',
+      BLKFERRY_ADMIN_SOCKET_GROUP: String(ownGroup),
+    };
+    assert.equal(await made(shared), `660 ${ownGroup}, 710 ${ownGroup}`);
+  });
+
+  it('is not made for a group that nobody named, or that is not there', async () => {
+    assert.match(
+      await made({ BLKFERRY_ADMIN_SOCKET_MODE: '660' }),
+      /admin\.socket_mode 660 and admin\.socket_group belong together: set both or neither/,
+    );
+    assert.match(
+      await made({
+        BLKFERRY_ADMIN_SOCKET_MODE: '660',
+        BLKFERRY_ADMIN_SOCKET_GROUP: 'no-such-group',
+      }),
+      /admin\.socket_group: there is no group no-such-group in \/etc\/group/,
+    );
+  });
+});

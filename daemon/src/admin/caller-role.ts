@@ -52,7 +52,7 @@ export class AdminRoles {
 
 /** Somebody behind the daemon's own socket. */
 export function localCaller(peer: string): AdminCaller {
-  return { label: 'local', peer, role: 'admin', reason: 'the socket is for its owner alone' };
+  return { label: 'local', peer, role: 'admin', reason: 'whoever may open the socket may do everything' };
 }
 
 /** @throws StorageError 'denied' with a sentence for the caller */

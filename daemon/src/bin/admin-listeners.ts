@@ -19,7 +19,7 @@ import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { watchFiles } from '../runtime/watched-files.js';
 import type { TlsMaterial } from '../security/tls-material.js';
-import { makeFolderOf } from './socket-folder.js';
+import { groupNamed, makeFolderOf, shareSocket } from './socket-folder.js';
 
 export interface AdminListener {
   /** Its own socket first. */
@@ -41,9 +41,12 @@ export async function openAdmin(config: DaemonConfig, parts: AdminParts): Promis
   const rulesFile = config['admin.access_file'];
   const roles = rulesFile === '' ? undefined : new AdminRoles(RoleRules.fromFile(rulesFile));
   const socket = config['admin.socket'];
-  makeFolderOf(socket, 'admin.socket');
+  const groupId = groupNamed(config['admin.socket_group']);
+  makeFolderOf(socket, 'admin.socket', groupId);
   const listeners = [await openOne(`unix:${socket}`, parts, undefined)];
-  fs.chmodSync(socket, 0o600);
+  // The group first: with the mode first, another group could come for a moment.
+  if (groupId !== undefined) shareSocket(socket, groupId, logger);
+  fs.chmodSync(socket, Number.parseInt(config['admin.socket_mode'], 8));
   for (const address of config['admin.tcp']) {
     listeners.push(await openOne(address, parts, roles));
   }

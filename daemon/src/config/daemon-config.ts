@@ -23,6 +23,7 @@ import {
   portList,
   socketPath,
   optionalFilePath,
+  optionalName,
   type Values,
 } from './setting.js';
 import { TLS_FILE_KEYS, TLS_RULES, TLS_SETTINGS, isProtected, usesTls } from './tls-settings.js';
@@ -50,6 +51,14 @@ export const DAEMON_SETTINGS = {
   'admin.socket': socketPath(
     DEFAULT_ADMIN_SOCKET,
     'The admin API. Whoever may open this socket may attach and detach: it is for its owner alone.',
+  ),
+  'admin.socket_mode': choice(
+    '600',
+    ['600', '660'],
+    'Mode of admin.socket. 660: a group may use it too, which is every right over every attached volume.',
+  ),
+  'admin.socket_group': optionalName(
+    'The group of admin.socket, for mode 660. Its members must be able to enter the folder: name an admin.socket in one that is theirs, or that the daemon shall make.',
   ),
   'admin.tcp': portList(
     [],
@@ -210,6 +219,15 @@ const PLACE_RULES: readonly Rule<DaemonConfig>[] = [
   },
 ];
 
+/** A mode for a group that nobody named would be for the daemon's own, whoever that is. */
+const SOCKET_RULE: Rule<DaemonConfig> = {
+  keys: ['admin.socket_mode', 'admin.socket_group'],
+  problem: (config) =>
+    (config['admin.socket_mode'] === '660') === (config['admin.socket_group'] !== '')
+      ? undefined
+      : 'admin.socket_mode 660 and admin.socket_group belong together: set both or neither',
+};
+
 /** Over TCP the admin API is never without certificates: on loopback every user of the machine could come. */
 const ADMIN_RULES: readonly Rule<DaemonConfig>[] = [
   {
@@ -255,5 +273,6 @@ export function readDaemonConfig(sources: ConfigSources): DaemonConfig {
     ...ADDRESS_RULES,
     ...TLS_RULES,
     ...ADMIN_RULES,
+    SOCKET_RULE,
   ]);
 }

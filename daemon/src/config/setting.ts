@@ -186,6 +186,13 @@ export function optionalFilePath(reason: string): Setting<string> {
   return { schema, form, fallback: '', reason, toToml: quoted };
 }
 
+/** A name of a user's or system's, or "" for none. */
+export function optionalName(reason: string): Setting<string> {
+  const form = 'a name of letters, digits, _ and -, or "" for none';
+  const schema = reading(form, (text) => (/^[\w-]{0,32}$/.test(text) ? text : undefined));
+  return { schema, form, fallback: '', reason, toToml: quoted };
+}
+
 /** A path that is short enough for a unix socket. */
 export function socketPath(fallback: string, reason: string): Setting<string> {
   const form = 'a path of at most 107 bytes, which is what a unix socket can have';

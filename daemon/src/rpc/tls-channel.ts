@@ -127,10 +127,14 @@ function untilHeard(
         return;
       }
       believed = true;
-      socket.once('readable', onReadable);
+      socket.on('readable', onReadable);
     };
     const onReadable = (): void => {
-      if (socket.readableLength === 0) return;
+      if (socket.readableLength === 0) {
+        // The end, which is told only to whoever reads.
+        socket.read();
+        return;
+      }
       settle();
       resolve();
     };

@@ -259,6 +259,16 @@ describe('printConfig', () => {
   });
 });
 
+describe('the untouched defaults', () => {
+  it('let nothing listen beyond loopback and unix sockets', () => {
+    const node = readNodeConfig(NOTHING);
+    const daemon = readDaemonConfig(NOTHING);
+    const places = [node.listen, ...daemon['nbd.tcp'], ...daemon['admin.tcp']];
+    assert.deepEqual(places, ['127.0.0.1:7600']);
+    assert.deepEqual([node.insecure, daemon.insecure], [false, false]);
+  });
+});
+
 describe('settings for TLS', () => {
   const tlsFiles = { 'tls.certificate': '/c', 'tls.key': '/k', 'tls.ca': '/a' };
   const problemOf = (flags: Record<string, string | boolean>): string => {

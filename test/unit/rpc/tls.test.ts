@@ -9,7 +9,7 @@ import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
 import { after, describe, it } from 'node:test';
-import { Client, Server, status, type ServiceError } from '@grpc/grpc-js';
+import { ChannelCredentials, Client, Server, status, type ServiceError } from '@grpc/grpc-js';
 import { CLIENT_OPTIONS, SERVER_OPTIONS } from '#daemon/rpc/channel-options.js';
 import { clientCredentials } from '#daemon/rpc/credentials.js';
 import { areLarge, type WindowSizes } from '#daemon/rpc/http2-window.js';
@@ -284,6 +284,27 @@ describe('TLS between our client and our server', () => {
     // Once: what is the same is not logged again for a while.
     assert.equal(served.refusals.length, 1);
     assert.equal(served.windows.length, 0);
+  });
+
+  it('serves a stock gRPC client with a certificate, and closes on one without', async () => {
+    const served = await Served.at('127.0.0.1:0', good);
+    const read = (file: string): Buffer => fs.readFileSync(file);
+    const ask = (credentials: ChannelCredentials): Promise<string> => {
+      const client = new Client(served.address, credentials);
+      const deadline = Date.now() + CALL_TIMEOUT_MS;
+      return new Promise((resolve) => {
+        client.makeUnaryRequest(PATH, raw, raw, Buffer.alloc(0), { deadline }, (error, reply) => {
+          client.close();
+          resolve(error === null ? String(reply) : status[error.code]);
+        });
+      });
+    };
+    const { ca, key, certificate } = good;
+    const whole = ChannelCredentials.createSsl(read(ca), read(key), read(certificate));
+    assert.equal((JSON.parse(await ask(whole)) as PeerIdentity).kind, 'certificate');
+    assert.deepEqual(served.refusals, []);
+    assert.equal(await ask(ChannelCredentials.createSsl(read(ca))), 'UNAVAILABLE');
+    assert.match(served.refusals[0] ?? '', /presented no certificate, and everybody must present/);
   });
 
   it('waits no longer than its limit for a peer that says nothing', async () => {
