@@ -52,7 +52,12 @@ export class AdminRoles {
 
 /** Somebody behind the daemon's own socket. */
 export function localCaller(peer: string): AdminCaller {
-  return { label: 'local', peer, role: 'admin', reason: 'whoever may open the socket may do everything' };
+  return {
+    label: 'local',
+    peer,
+    role: 'admin',
+    reason: 'whoever may open the socket may do everything',
+  };
 }
 
 /** @throws StorageError 'denied' with a sentence for the caller */

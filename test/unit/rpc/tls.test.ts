@@ -17,6 +17,8 @@ import { peerIdentity, type PeerIdentity } from '#daemon/rpc/peer-identity.js';
 import { listen } from '#daemon/rpc/server-listener.js';
 import { TlsMaterial, type TlsFiles } from '#daemon/security/tls-material.js';
 import { explainCallError } from '#daemon/transport/call-error.js';
+import { HANDSHAKES_MAX } from '#daemon/rpc/tls-acceptor.js';
+import { until } from '#test/support/served-node.js';
 import { TestAuthority } from '#test/support/certificates.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
@@ -305,6 +307,38 @@ describe('TLS between our client and our server', () => {
     assert.deepEqual(served.refusals, []);
     assert.equal(await ask(ChannelCredentials.createSsl(read(ca))), 'UNAVAILABLE');
     assert.match(served.refusals[0] ?? '', /presented no certificate, and everybody must present/);
+  });
+
+  it('lets clients in while strangers hold more connections than it waits for', async () => {
+    const served = await Served.at('127.0.0.1:0', good);
+    let closed = 0;
+    const strangers = Array.from({ length: HANDSHAKES_MAX + 50 }, () => {
+      const socket = net.connect(served.port, '127.0.0.1');
+      socket.on('error', () => undefined);
+      socket.on('close', () => {
+        closed += 1;
+      });
+      return socket;
+    });
+    await Promise.all(
+      strangers.map((socket) => new Promise((resolve) => socket.once('connect', resolve))),
+    );
+    assert.equal((await whoAmI(served.address, good)).kind, 'certificate');
+    await until(() => closed >= 50);
+    assert.ok(closed <= 51, String(closed));
+    assert.match(
+      served.refusals[0] ?? '',
+      /^more than 256 connections have not shown a certificate; the oldest, of 127\.0\.0\.1, was closed$/,
+    );
+    // Whoever has shown its certificate does not count any more.
+    const known = await connected(served.address, good);
+    for (let index = 0; index < 60; index += 1) {
+      strangers.push(net.connect(served.port, '127.0.0.1').on('error', () => undefined));
+    }
+    await until(() => closed >= 100);
+    assert.equal(known.closed, false);
+    known.destroy();
+    for (const socket of strangers) socket.destroy();
   });
 
   it('waits no longer than its limit for a peer that says nothing', async () => {
