@@ -37,9 +37,10 @@ export class RawConnection {
     }
   }
 
-  /** Connected, and nothing read or sent yet. */
-  static async open(socketPath: string): Promise<RawConnection> {
-    const socket = net.connect({ path: socketPath, allowHalfOpen: true });
+  /** Connected, and nothing read or sent yet. @param where a unix socket, or a port of this machine */
+  static async open(where: string | number): Promise<RawConnection> {
+    const target = typeof where === 'string' ? { path: where } : { host: '127.0.0.1', port: where };
+    const socket = net.connect({ ...target, allowHalfOpen: true });
     const connection = new RawConnection(socket);
     await new Promise<void>((resolve, reject) => {
       socket.once('connect', resolve);
@@ -49,8 +50,8 @@ export class RawConnection {
   }
 
   /** The greeting is received, the client's flags are sent. */
-  static async greeted(socketPath: string): Promise<RawConnection> {
-    const connection = await RawConnection.open(socketPath);
+  static async greeted(where: string | number): Promise<RawConnection> {
+    const connection = await RawConnection.open(where);
     assert.deepEqual(await connection.receive(GREETING.length), GREETING);
     connection.send(CLIENT_FLAGS);
     return connection;

@@ -119,6 +119,15 @@ export function tlsEnvironment(files: TlsFiles): Record<string, string> {
   };
 }
 
+/** A folder of credentials under the names that qemu's and libnbd's clients look for. @returns its path */
+export function clientFolder(folder: string, files: TlsFiles): string {
+  const made = fs.mkdtempSync(path.join(folder, 'client-'));
+  fs.copyFileSync(files.ca, path.join(made, 'ca-cert.pem'));
+  fs.copyFileSync(files.certificate, path.join(made, 'client-cert.pem'));
+  fs.copyFileSync(files.key, path.join(made, 'client-key.pem'));
+  return made;
+}
+
 /** UTCTime, as `openssl ca` takes it. */
 function openSslTime(daysFromNow: number): string {
   const time = new Date(Date.now() + daysFromNow * DAY_MS).toISOString();

@@ -12,10 +12,8 @@ import { VolumeOpener } from '../admin/volume-opener.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import { DeviceNodes } from '../frontend/device-node.js';
 import { ExportTable } from '../frontend/export-table.js';
-import type { ConnectionEvents } from '../frontend/nbd-connection.js';
 import { NBD_KERNEL } from '../frontend/nbd-kernel.js';
-import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
-import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
+import type { NbdListener } from '../frontend/nbd-listener.js';
 import type { Protection } from '../rpc/credentials.js';
 import { openAuditLog } from '../runtime/audit-log.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
@@ -25,7 +23,7 @@ import type { Logger } from '../runtime/logger.js';
 import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 import { openAdmin } from './admin-listeners.js';
-import { makeFolderOf } from './socket-folder.js';
+import { openNbd } from './nbd-start.js';
 import { describeAttachments } from './status-line.js';
 import { startTls } from './tls-start.js';
 
@@ -80,7 +78,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     logger.warn({ event: 'orphan_replay_log_found' }, sentence);
   }
   await atMost(RESTORE_WAIT_MS, attachments.restore());
-  await openListeners(config, exports, logger, listeners);
+  await openNbd({ config, exports, logger, tls: tls.material }, listeners);
   const admin = await openAdmin(config, {
     service: {
       attachments,
@@ -141,74 +139,6 @@ function createPool(config: DaemonConfig, protection: Protection): StoragePool {
       clock: SYSTEM_CLOCK,
     }),
   );
-}
-
-async function openListeners(
-  config: DaemonConfig,
-  exports: ExportTable,
-  logger: Logger,
-  listeners: NbdListener[],
-): Promise<void> {
-  const socket = config['nbd.socket'];
-  makeFolderOf(socket, 'nbd.socket');
-  await clearStaleSocket(socket);
-  const places = [
-    ['nbd.socket', `unix:${socket}`],
-    ...config['nbd.tcp'].map((port) => ['nbd.tcp', port] as const),
-  ] as const;
-  for (const [setting, address] of places) {
-    const listening = NbdListener.listen({
-      address,
-      exports,
-      limits: {
-        handshakeTimeoutMs: config['nbd.handshake_timeout'],
-        payloadBytesMax: REQUEST_BYTES_MAX,
-        connectionsMax: config['nbd.connections_max'],
-      },
-      clock: SYSTEM_CLOCK,
-      eventsFor: (peer) => connectionLog(logger, peer),
-    });
-    listeners.push(await listening.catch((error: unknown) => refuseAddress(setting, error)));
-  }
-}
-
-function refuseAddress(setting: string, cause: unknown): never {
-  const { message } = cause as Error;
-  throw new Error(
-    `NBD clients cannot be served: ${message}; choose another address with ${setting}`,
-    {
-      cause,
-    },
-  );
-}
-
-function connectionLog(logger: Logger, peer: string): ConnectionEvents {
-  return {
-    opened: (exportName) => {
-      logger.info(
-        { event: 'client_connected', peer, exportName },
-        `client ${peer} uses ${exportName}`,
-      );
-    },
-    handshakeEnded: (reason) => {
-      logger.info(
-        { event: 'handshake_ended', peer, reason },
-        `client ${peer} chose no export: ${reason}`,
-      );
-    },
-    protocolError: (reason) => {
-      logger.warn({ event: 'client_failed', peer, reason }, `client ${peer}: ${reason}`);
-    },
-    requestFailed: (exportName, kind, error) => {
-      logger.debug(
-        { event: 'request_failed', peer, exportName, kind, errno: error.errno },
-        error.reason,
-      );
-    },
-    closed: () => {
-      logger.debug({ event: 'client_disconnected', peer }, `client ${peer} is gone`);
-    },
-  };
 }
 
 /** Waits for the work, but not for ever. @throws what the work throws in that time */

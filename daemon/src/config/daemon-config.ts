@@ -2,13 +2,12 @@
  * Every setting of blkferryd, and the rules between them. The time limits nest: a call to a node is
  * over before requests are failed, and silence is noticed before that.
  */
-import { isLocalAddress } from '../rpc/node-address.js';
 import {
   DEFAULT_ADMIN_SOCKET,
-  DEFAULT_NBD_SOCKET,
   DEFAULT_RUNTIME_DIRECTORY,
   DEFAULT_STATE_DIRECTORY,
 } from './default-paths.js';
+import { NBD_RULES, NBD_SETTINGS } from './nbd-settings.js';
 import { formatDuration } from './quantity.js';
 import { readConfig, type ConfigSources, type Rule } from './read-config.js';
 import {
@@ -67,21 +66,7 @@ export const DAEMON_SETTINGS = {
   'admin.access_file': optionalFilePath(
     'Roles of those who come over admin.tcp: rules ([[rule]] with clients and role) by the names in certificates. viewer: look; operator: attach and detach; admin: also by force and with take-over. Read again when it changes. blkferry access check tries one.',
   ),
-  'nbd.socket': socketPath(DEFAULT_NBD_SOCKET, 'Where NBD clients on this machine connect.'),
-  'nbd.tcp': portList(
-    [],
-    'Further addresses for NBD clients over TCP. None by default: NBD has no protection of its own. Beyond loopback only together with insecure.',
-  ),
-  'nbd.connections_max': integer(
-    1024,
-    { min: 1, max: 100_000 },
-    'Most NBD clients at once on each address; a further one is disconnected. Each costs about 150 KiB.',
-  ),
-  'nbd.handshake_timeout': duration(
-    10 * SECOND,
-    { min: 100, max: 10 * MINUTE },
-    'A client that has not chosen an export by then is disconnected. Real clients need milliseconds.',
-  ),
+  ...NBD_SETTINGS,
   'device.mode': choice(
     'auto',
     ['auto', 'kernel', 'none'],
@@ -248,15 +233,6 @@ const ADMIN_RULES: readonly Rule<DaemonConfig>[] = [
 /** What leaves this machine in plain text must have been asked for. */
 const ADDRESS_RULES: readonly Rule<DaemonConfig>[] = [
   {
-    keys: ['nbd.tcp', 'insecure'],
-    problem: (config) => {
-      const reachable = config['nbd.tcp'].filter((port) => !isLocalAddress(port));
-      return config.insecure || reachable.length === 0
-        ? undefined
-        : `nbd.tcp: ${reachable.join(', ')} can be reached from other machines and NBD is plain text; use a loopback address, or set insecure = true`;
-    },
-  },
-  {
     keys: ['node', 'insecure', ...TLS_FILE_KEYS],
     problem: (config) =>
       isProtected(config.node, config)
@@ -271,6 +247,7 @@ export function readDaemonConfig(sources: ConfigSources): DaemonConfig {
     ...TIME_RULES,
     ...PLACE_RULES,
     ...ADDRESS_RULES,
+    ...NBD_RULES,
     ...TLS_RULES,
     ...ADMIN_RULES,
     SOCKET_RULE,

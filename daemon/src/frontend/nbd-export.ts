@@ -13,7 +13,7 @@ const PREFERRED_BYTES_MIN = 4096;
  * FLUSH and FUA are always offered: a guest's fsync must mean something. CAN_MULTI_CONN is honest,
  * because a volume's flush covers the writes of all its connections.
  */
-export function toExportFacts(entry: Export): ExportFacts {
+export function toExportFacts(entry: Pick<Export, 'name' | 'description' | 'device'>): ExportFacts {
   const { sizeBytes, blockBytes, preferredBytes, requestBytesMax, capabilities } =
     entry.device.facts;
   let transmissionFlags =

@@ -5,12 +5,18 @@ import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import type { Clock } from '../runtime/clock.js';
 import type { ExportTable } from './export-table.js';
-import { NbdConnection, type ConnectionEvents, type ConnectionLimits } from './nbd-connection.js';
+import {
+  NbdConnection,
+  type ClientProtection,
+  type ConnectionEvents,
+  type ConnectionLimits,
+} from './nbd-connection.js';
 
 export interface ListenerOptions {
   /** `unix:/path` or `host:port`; port 0 takes a free one. */
   readonly address: string;
   readonly exports: ExportTable;
+  readonly protection: ClientProtection;
   readonly limits: ConnectionLimits & {
     /** Most clients at once; a further one is disconnected at once. */
     readonly connectionsMax: number;
@@ -53,8 +59,9 @@ export class NbdListener {
   /** As the NBD URI specification writes it. */
   uri(exportName: string): string {
     const name = encodeURIComponent(exportName);
+    const scheme = this.options.protection.door === undefined ? 'nbd' : 'nbds';
     return this.#socketPath === undefined
-      ? `nbd://${this.#hostAndPort}/${name}`
+      ? `${scheme}://${this.#hostAndPort}/${name}`
       : `nbd+unix:///${name}?socket=${encodeURI(this.#socketPath)}`;
   }
 
@@ -67,6 +74,7 @@ export class NbdListener {
     });
     await Promise.all([...this.#connections].map((connection) => connection.stop()));
     for (const connection of this.#connections) connection.destroy();
+    this.options.protection.door?.close();
     await closed;
   }
 
@@ -104,6 +112,7 @@ export class NbdListener {
     const connection = new NbdConnection(
       socket,
       this.options.exports,
+      this.options.protection,
       this.options.limits,
       this.options.clock,
       {

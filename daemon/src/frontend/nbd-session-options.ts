@@ -11,6 +11,8 @@ export interface NbdSessionOptions {
   readonly agreed: Pick<NegotiatedSession, 'replyKind' | 'extendedHeaders' | 'metaContexts'>;
   /** Most bytes of one write's payload. */
   readonly payloadBytesMax: number;
+  /** What is read comes out of TLS, in pieces of 16 KiB at most: a short one says nothing about what follows. */
+  readonly isEncrypted?: boolean;
   /**
    * Whether what a client has given up here can race with what it sends elsewhere. Not asked of TCP, which does not
    * tell a client that has gone from one that only sends nothing more.

@@ -95,7 +95,7 @@ export class NbdSession {
   receive(chunk: Buffer): void {
     if (this.#state !== 'serving') return;
     this.#waiting.push(this.#requests.push(chunk));
-    if (chunk.length < FULL_CHUNK_BYTES) {
+    if (chunk.length < FULL_CHUNK_BYTES && this.options.isEncrypted !== true) {
       this.#takeIn();
       // The socket is empty: whatever comes next is sent from now on, and read before others can answer it.
       if (!this.#socket.isPaused()) this.#mayBeLate = false;
@@ -151,7 +151,9 @@ export class NbdSession {
       if (request.command === NBD_CMD.DISC) {
         this.#saidGoodbye = true;
         this.#waiting.clear();
-        this.finish();
+        // Also if it has closed its half meanwhile: that did not end the session, because this waited.
+        this.#state = 'ending';
+        this.#endWhenAnswered();
         return;
       }
       this.#accept(request);

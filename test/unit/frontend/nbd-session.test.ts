@@ -232,6 +232,42 @@ describe('NbdSession of a client that went away', () => {
   });
 });
 
+describe('NbdSession at its end', () => {
+  //  what Node reads at once, with a goodbye at its end:  |====================D|   and then the client's half is closed
+  it('ends the connection when the goodbye was still waiting as the client closed its half', async () => {
+    const [clientEnd, serverEnd] = socketPair();
+    const socket = new net.Socket({ fd: serverEnd, readable: true, writable: true });
+    const client = new net.Socket({ fd: clientEnd, readable: true, writable: true });
+    const session = new NbdSession({
+      socket,
+      device: new NarrowDevice(),
+      agreed: { replyKind: 'simple', extendedHeaders: false, metaContexts: [] },
+      payloadBytesMax: 1024 * 1024,
+      isEncrypted: true,
+      hasOtherConnections: () => false,
+      onDropped: () => undefined,
+      onRefused: () => undefined,
+    });
+    const ended = new Promise((resolve) => client.once('end', resolve));
+    client.resume();
+    session.receive(
+      request({
+        flags: 0,
+        command: 2,
+        cookie: 1n,
+        offset: 0n,
+        length: 0,
+        payload: Buffer.alloc(0),
+      }),
+    );
+    session.finish();
+    await ended;
+    assert.equal(session.saidGoodbye, true);
+    client.destroy();
+    socket.destroy();
+  });
+});
+
 /** @returns the client's end of a unix socket on which the device is served; the client has other connections */
 function serve(device: PacedBlockDevice, onClose?: (session: NbdSession) => void): number {
   const [clientEnd, serverEnd] = socketPair();

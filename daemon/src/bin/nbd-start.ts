@@ -1,0 +1,117 @@
+/** The listeners for NBD clients at the daemon's start: what each address asks of them, and what is logged of them. */
+import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
+import type { DaemonConfig } from '../config/daemon-config.js';
+import { ExportRules } from '../config/export-rules.js';
+import { nbdUsesTls } from '../config/nbd-settings.js';
+import type { ExportTable } from '../frontend/export-table.js';
+import type { ClientProtection, ConnectionEvents } from '../frontend/nbd-connection.js';
+import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
+import { TlsDoor } from '../frontend/tls-door.js';
+import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import type { Logger } from '../runtime/logger.js';
+import { PreSharedKeys } from '../security/pre-shared-keys.js';
+import type { TlsMaterial } from '../security/tls-material.js';
+import { makeFolderOf } from './socket-folder.js';
+
+export interface NbdParts {
+  readonly config: DaemonConfig;
+  readonly exports: ExportTable;
+  readonly logger: Logger;
+  /** Undefined: no certificates. */
+  readonly tls: TlsMaterial | undefined;
+}
+
+const PLAIN: ClientProtection = { door: undefined, access: undefined };
+
+/**
+ * Opens them one after the other, the unix socket first.
+ *
+ * @param listeners gets each as soon as it is open
+ * @throws Error with a sentence, RuleFileError, PreSharedKeysError
+ */
+export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promise<void> {
+  const { config, exports, logger } = parts;
+  const socket = config['nbd.socket'];
+  makeFolderOf(socket, 'nbd.socket');
+  await clearStaleSocket(socket);
+  const ports = config['nbd.tcp'];
+  const protection = ports.length === 0 ? PLAIN : tcpProtection(parts);
+  const places = [
+    ['nbd.socket', `unix:${socket}`, PLAIN],
+    ...ports.map((port) => ['nbd.tcp', port, protection] as const),
+  ] as const;
+  for (const [setting, address, asked] of places) {
+    const listening = NbdListener.listen({
+      address,
+      exports,
+      protection: asked,
+      limits: {
+        handshakeTimeoutMs: config['nbd.handshake_timeout'],
+        payloadBytesMax: REQUEST_BYTES_MAX,
+        connectionsMax: config['nbd.connections_max'],
+      },
+      clock: SYSTEM_CLOCK,
+      eventsFor: (peer) => connectionLog(logger, peer),
+    });
+    listeners.push(await listening.catch((error: unknown) => refuseAddress(setting, error)));
+  }
+}
+
+function tcpProtection({ config, tls }: NbdParts): ClientProtection {
+  if (!nbdUsesTls(config)) return PLAIN;
+  const keys = config['nbd.psk_file'];
+  return {
+    door: new TlsDoor({
+      material: tls,
+      preSharedKeys: keys === '' ? undefined : PreSharedKeys.fromFile(keys),
+      handshakeTimeoutMs: config['nbd.handshake_timeout'],
+    }),
+    access: ExportRules.fromFile(config['nbd.access_file']),
+  };
+}
+
+function refuseAddress(setting: string, cause: unknown): never {
+  const { message } = cause as Error;
+  throw new Error(
+    `NBD clients cannot be served: ${message}; choose another address with ${setting}`,
+    {
+      cause,
+    },
+  );
+}
+
+function connectionLog(logger: Logger, peer: string): ConnectionEvents {
+  return {
+    opened: (exportName, names) => {
+      const known = names.length === 0 ? '' : ` (${names.join(', ')})`;
+      logger.info(
+        { event: 'client_connected', peer, exportName, names },
+        `client ${peer}${known} uses ${exportName}`,
+      );
+    },
+    refused: (exportName, names, reason) => {
+      logger.warn(
+        { event: 'export_refused', peer, exportName, names, reason },
+        `client ${peer} (${names.join(', ')}) was refused export ${exportName}: ${reason}`,
+      );
+    },
+    handshakeEnded: (reason) => {
+      logger.info(
+        { event: 'handshake_ended', peer, reason },
+        `client ${peer} chose no export: ${reason}`,
+      );
+    },
+    protocolError: (reason) => {
+      logger.warn({ event: 'client_failed', peer, reason }, `client ${peer}: ${reason}`);
+    },
+    requestFailed: (exportName, kind, error) => {
+      logger.debug(
+        { event: 'request_failed', peer, exportName, kind, errno: error.errno },
+        error.reason,
+      );
+    },
+    closed: () => {
+      logger.debug({ event: 'client_disconnected', peer }, `client ${peer} is gone`);
+    },
+  };
+}
