@@ -58,7 +58,7 @@ describe('NBD over TLS', { skip }, () => {
   let port = '';
 
   before(async () => {
-    const [access, keys] = [path.join(folder, 'access.toml'), path.join(folder, 'keys.psk')];
+    const [access, keys] = [path.join(folder, 'exports.toml'), path.join(folder, 'keys.psk')];
     fs.writeFileSync(access, RULES);
     fs.writeFileSync(keys, `alice:${key}\n`, { mode: 0o600 });
     stack = await BlkferryStack.start(folder, {
