@@ -87,10 +87,19 @@ export class TestAuthority {
 
   /** A certificate that nobody signed but its holder. */
   selfSigned(): TlsFiles {
+    return this.#selfSigned('/CN=myself', [`subjectAltName=${HOST.alternativeNames}`]);
+  }
+
+  /** Another one, with neither subject nor names. */
+  nameless(): TlsFiles {
+    return this.#selfSigned('/', []);
+  }
+
+  #selfSigned(subject: string, extensions: readonly string[]): TlsFiles {
     this.#openssl([
       ...['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes'],
-      ...['-keyout', 'self.key', '-out', 'self.pem', '-days', '30', '-subj', '/CN=myself'],
-      ...['-addext', `subjectAltName=${HOST.alternativeNames}`],
+      ...['-keyout', 'self.key', '-out', 'self.pem', '-days', '30', '-subj', subject],
+      ...extensions.flatMap((one) => ['-addext', one]),
     ]);
     return {
       certificate: this.#path('self.pem'),

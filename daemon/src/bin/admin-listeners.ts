@@ -9,7 +9,6 @@ import { adminHandlers, type AdminServiceOptions } from '../admin/admin-service.
 import { AdminRoles } from '../admin/caller-role.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import { RoleRules } from '../config/role-rules.js';
-import { RuleFileError } from '../config/rule-file.js';
 import { SERVER_OPTIONS } from '../rpc/channel-options.js';
 import { peerIdentity, type CallPlace } from '../rpc/peer-identity.js';
 import { ADMIN_SERVICE } from '../rpc/service-definition.js';
@@ -109,10 +108,9 @@ function watchRoles(file: string, roles: AdminRoles, logger: Logger): () => void
     try {
       roles.replaceRules(RoleRules.fromFile(file));
     } catch (error) {
-      if (!(error instanceof RuleFileError)) throw error;
       logger.warn(
         { event: 'admin_roles_not_replaced', file },
-        `new roles are not used, those of before stay in force: ${error.message}`,
+        `new roles are not used, those of before stay in force: ${(error as Error).message}`,
       );
       return;
     }

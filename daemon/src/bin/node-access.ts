@@ -1,6 +1,5 @@
 /** The rules of a node (`access_file`) from its start to its end: read or refused, then watched. */
 import { AccessRules } from '../config/access-rules.js';
-import { RuleFileError } from '../config/rule-file.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { watchFiles } from '../runtime/watched-files.js';
@@ -26,10 +25,9 @@ export function watchAccess(file: string, gate: AccessGate, logger: Logger): () 
     try {
       rules = AccessRules.fromFile(file);
     } catch (error) {
-      if (!(error instanceof RuleFileError)) throw error;
       logger.warn(
         { event: 'access_rules_not_replaced', file },
-        `new rules are not used, those of before stay in force: ${error.message}`,
+        `new rules are not used, those of before stay in force: ${(error as Error).message}`,
       );
       return;
     }

@@ -44,7 +44,7 @@ export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls
   });
   server.on('secureConnection', (socket) => {
     forgetStranger(strangers, socket);
-    const sentence = refusalOf(socket);
+    const sentence = refusalOrBug(socket);
     if (sentence === undefined) {
       events.secured(socket);
       return;
@@ -90,6 +90,15 @@ function forgetStranger(strangers: Set<net.Socket>, secured: tls.TLSSocket): voi
     if (socket.remoteAddress !== secured.remoteAddress) continue;
     strangers.delete(socket);
     return;
+  }
+}
+
+/** A stranger's certificate that we stumble over must cost the stranger's connection and nothing else. */
+function refusalOrBug(socket: tls.TLSSocket): string | undefined {
+  try {
+    return refusalOf(socket);
+  } catch (error) {
+    return `the certificate of ${peerOf(socket)} cannot be read: ${(error as Error).message}`;
   }
 }
 

@@ -121,7 +121,12 @@ function untilHeard(
       reject(new Error(`${OPENING}${sentence}${CLOSING}`));
     };
     const onSecure = (): void => {
-      const sentence = judged();
+      let sentence: string | undefined;
+      try {
+        sentence = judged();
+      } catch (error) {
+        sentence = `the certificate of ${ends.peer} cannot be read: ${(error as Error).message}`;
+      }
       if (sentence !== undefined) {
         fail(sentence);
         return;

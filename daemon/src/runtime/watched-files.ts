@@ -43,10 +43,13 @@ export function watchFiles(
 function fingerprint(files: readonly string[]): string {
   return files
     .map((file) => {
-      const found = fs.statSync(file, { throwIfNoEntry: false });
-      return found === undefined
-        ? '-'
-        : `${found.dev}:${found.ino}:${found.size}:${found.mtimeMs}:${found.ctimeMs}`;
+      try {
+        const { dev, ino, size, mtimeMs, ctimeMs } = fs.statSync(file);
+        return `${dev}:${ino}:${size}:${mtimeMs}:${ctimeMs}`;
+      } catch (error) {
+        // Not there, or not to be seen any more: whoever reads it will say why.
+        return String((error as NodeJS.ErrnoException).code);
+      }
     })
     .join(' ');
 }

@@ -52,9 +52,19 @@ export function identityNames(text: string): string[] {
     if (groups === undefined) return [];
     const { kind = '', quoted, plain = '' } = groups;
     if (kind !== 'DNS' && kind !== 'URI') continue;
-    names.push(quoted === undefined ? plain : (JSON.parse(quoted) as string));
+    const name = quoted === undefined ? plain : unquoted(quoted);
+    if (name === undefined) return [];
+    names.push(name);
   }
   return names;
+}
+
+function unquoted(text: string): string | undefined {
+  try {
+    return JSON.parse(text) as string;
+  } catch {
+    return undefined;
+  }
 }
 
 /** "2027-01-31 14:05 UTC": what people compare with a calendar. */
@@ -69,6 +79,7 @@ export function certificatesOf(pem: string): X509Certificate[] {
   return blocks.map((block) => new X509Certificate(block));
 }
 
-function oneLine(name: string): string {
-  return name.split('\n').join(', ');
+/** @param name Node's types do not say it: undefined for a certificate whose subject or issuer is empty */
+function oneLine(name: string | undefined): string {
+  return name === undefined || name === '' ? 'no subject' : name.split('\n').join(', ');
 }

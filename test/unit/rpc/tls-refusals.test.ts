@@ -121,6 +121,17 @@ describe('a TLS connection that does not come about', () => {
     );
     assert.match(served.refusals[0] ?? '', /^client \S+ speaks plain text where TLS is spoken$/);
   });
+  it('lives through a certificate of a stranger that says nothing about anybody', async () => {
+    const served = await WhoServer.at('127.0.0.1:0', good);
+    const nameless = authority.nameless();
+    await refusal(whoAmI(served.address, nameless), served.address);
+    assert.match(
+      served.refusals[0] ?? '',
+      /^the certificate of client \S+ \(no subject\) is signed by nobody but itself; issue one by an authority of tls\.ca$/,
+    );
+    assert.equal((await whoAmI(served.address, good)).kind, 'certificate');
+  });
+
   it('waits no longer than its limit for a peer that says nothing', async () => {
     const silent = net.createServer(() => undefined).listen(0, '127.0.0.1');
     await new Promise((resolve) => silent.once('listening', resolve));

@@ -23,6 +23,7 @@ describe('identityNames', () => {
     assert.deepEqual(identityNames('DNS:good, "broken'), []);
     assert.deepEqual(identityNames('DNS:good, DNS:"no end'), []);
     assert.deepEqual(identityNames('DNS:"a"b, DNS:good'), []);
+    assert.deepEqual(identityNames('DNS:"\\x", DNS:good'), []);
   });
   it('finds no name in a certificate without any', () => {
     assert.deepEqual(identityNames(''), []);
