@@ -8,11 +8,11 @@
  * Where the lab cannot be had, what would run there counts as one skip with the reason.
  */
 import { spawn, spawnSync } from 'node:child_process';
+import { once } from 'node:events';
 import { mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Writable } from 'node:stream';
-import { pipeline } from 'node:stream/promises';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { bundlePrograms } from '../dev/bundle.mjs';
@@ -140,10 +140,7 @@ async function runTests(before, words, folder, what, output) {
   const [program, ...others] = [...before, ...words];
   const child = spawn(program, others, { cwd: rootDirectory, stdio: ['ignore', 'pipe', 'pipe'] });
   const ended = new Promise((resolve) => child.once('close', resolve));
-  await Promise.all([
-    pipeline(child.stdout, output, { end: false }),
-    pipeline(child.stderr, output, { end: false }),
-  ]);
+  await Promise.all([copy(child.stdout, output), copy(child.stderr, output)]);
   const status = await ended;
   try {
     const report = JSON.parse(readFileSync(reportFile(folder), 'utf8'));
@@ -152,6 +149,13 @@ async function runTests(before, words, folder, what, output) {
   } catch {
     const text = `ended with status ${status} before its tests did`;
     return { passed: 0, failures: [{ file: what, test: text }], skips: [] };
+  }
+}
+
+/** @returns when the source has ended; the output stays open for others */
+async function copy(source, output) {
+  for await (const chunk of source) {
+    if (!output.write(chunk)) await once(output, 'drain');
   }
 }
 

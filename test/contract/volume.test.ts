@@ -12,14 +12,21 @@ import { CONTRACT_BYTES, blockDeviceContract } from './block-device-contract.js'
 
 const MIB = 1024 * 1024;
 
-async function openVolume(
-  client: StorageClient,
-  checksum: 'none' | 'crc32c',
-): Promise<BlockDevice> {
+interface Kind {
+  readonly checksum: 'none' | 'crc32c';
+  readonly writeCache: boolean;
+}
+
+function nameOf({ checksum, writeCache }: Kind): string {
+  return `v-${checksum}${writeCache ? '-cached' : ''}`;
+}
+
+async function openVolume(client: StorageClient, kind: Kind): Promise<BlockDevice> {
+  const { checksum, writeCache } = kind;
   const volume = new Volume({
     link: {
       client,
-      volumeName: `v-${checksum}`,
+      volumeName: nameOf(kind),
       volumeId: undefined,
       attachmentId: 'contract',
       description: 'contract test',
@@ -32,9 +39,10 @@ async function openVolume(
     },
     limits: { queueDepth: 1000, bytesMax: 64 * MIB },
     replayLog: new ReplayLog(new MemoryReplayStore(), { bytesMax: 64 * MIB, entriesMax: 10_000 }),
+    writeCache,
     ioHoldTimeoutMs: 10_000,
     clock: SYSTEM_CLOCK,
-    defer: queueMicrotask,
+    defer: setImmediate,
     onState: () => undefined,
     onFacts: () => undefined,
   });
@@ -54,17 +62,25 @@ after(async () => {
   await node.stop(5000);
 });
 
-for (const checksum of ['none', 'crc32c'] as const) {
-  blockDeviceContract(`volume over gRPC, checksum ${checksum}`, {
-    open: async () => {
-      await client.createVolume({
-        name: `v-${checksum}`,
-        sizeBytes: CONTRACT_BYTES,
-        blockBytes: 512,
-        backend: '',
-      });
-      return openVolume(client, checksum);
+for (const kind of [
+  { checksum: 'none', writeCache: false },
+  { checksum: 'crc32c', writeCache: false },
+  { checksum: 'none', writeCache: true },
+] as const) {
+  const { checksum, writeCache } = kind;
+  blockDeviceContract(
+    `volume over gRPC, checksum ${checksum}, write cache ${writeCache ? 'on' : 'off'}`,
+    {
+      open: async () => {
+        await client.createVolume({
+          name: nameOf(kind),
+          sizeBytes: CONTRACT_BYTES,
+          blockBytes: 512,
+          backend: '',
+        });
+        return openVolume(client, kind);
+      },
+      reopen: () => openVolume(client, kind),
     },
-    reopen: () => openVolume(client, checksum),
-  });
+  );
 }

@@ -18,6 +18,11 @@ export class Change {
    * the lease.
    */
   isOnlyLogged = false;
+  /**
+   * With a write cache: it may have been answered before the node had it. Until the node has, only its writer knows
+   * of it, and only as long as that one keeps the lease.
+   */
+  isOnItsWay = false;
   /** A read that was submitted later did not see it at this block. */
   missedAtBlock: number | undefined;
 
@@ -45,6 +50,11 @@ export class Change {
   becomeUncertain(since: number): void {
     this.state = 'uncertain';
     this.uncertainSince = since;
+  }
+
+  /** Whoever takes the volume over may find it, or not. */
+  get goesWithItsWriter(): boolean {
+    return this.isOnlyLogged || this.isOnItsWay;
   }
 
   /** Its effect is there: nothing older may be read. */

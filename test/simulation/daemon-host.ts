@@ -102,6 +102,7 @@ export class DaemonHost {
       },
       limits: { queueDepth: settings.queueDepth, bytesMax: settings.inFlightBytesMax },
       replayLog,
+      writeCache: settings.writeCache,
       ioHoldTimeoutMs: settings.ioHoldTimeoutMs,
       clock: process.clock,
       defer: (callback) => {

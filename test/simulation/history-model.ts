@@ -11,6 +11,8 @@
  *    gone already if the node had lost it before the lease moved. What is durable stays, also if the lease moves
  *    while the writer is sending its log again. An uncertain state may be seen and then be covered again by an
  *    older answered one of the log.
+ *    With a write cache that also goes for what the node had not done yet, and the old writer may answer such a
+ *    change until it hears that the lease has moved; what it answered then is never seen.
  * 3. A read sees every change that was answered, and every change that succeeds and was submitted, before the
  *    read was submitted.
  * 4. Changes keep their order of submission for ever: a block never goes back to before one that is sure.
@@ -42,7 +44,7 @@ export class HistoryModel {
   readonly #inFlight = new Set<Change>();
   /** Answered and not durable, in order of answers. */
   readonly #unflushed = new Set<Change>();
-  readonly #writerOf = new Map<number, string>();
+  readonly #changes = new Map<number, Change>();
   readonly #lateFor = new Map<Change, 'undecided' | 'cache lost'>();
   /** When each former holder lost the lease. */
   readonly #movedAt = new Map<string, number>();
@@ -60,6 +62,7 @@ export class HistoryModel {
     readonly world: World,
     readonly blockCount: number,
     readonly blockBytes: number,
+    readonly writeCache = false,
   ) {
     const blank = new Change(0, 'blank', '', 0, 0, blockCount, false);
     blank.state = 'durable';
@@ -77,7 +80,8 @@ export class HistoryModel {
     this.#changeCount += 1;
     const { kind, first, count, fua } = request;
     const change = new Change(this.#changeCount, kind, writer, this.#next(), first, count, fua);
-    this.#writerOf.set(change.id, writer);
+    change.isOnItsWay = this.writeCache && !fua;
+    this.#changes.set(change.id, change);
     // After the lease has moved nothing of it may ever be seen, so it is no state of its blocks.
     if (writer !== this.#holder) return change;
     this.#inFlight.add(change);
@@ -141,9 +145,9 @@ export class HistoryModel {
     if (before !== undefined) this.#movedAt.set(before, this.#next());
     this.world.note(`model: the lease moved from ${before ?? 'nobody'} to ${holder ?? 'nobody'}`);
     for (const change of this.#inFlight)
-      this.#lateFor.set(change, change.isOnlyLogged ? 'cache lost' : 'undecided');
+      this.#lateFor.set(change, change.goesWithItsWriter ? 'cache lost' : 'undecided');
     if (before !== undefined) this.#abandon(before);
-    this.#expose((change) => change.isOnlyLogged, 'its replay log is void');
+    this.#expose((change) => change.goesWithItsWriter, 'its replay log is void');
   }
 
   /** The holder has heard of its lease. */
@@ -181,7 +185,12 @@ export class HistoryModel {
   reachedBackend(request: BlockRequest, when: 'submitted' | 'applied'): void {
     if (request.kind !== 'write') return;
     const id = request.payload[0]?.readUInt32LE(0) ?? 0;
-    const writer = this.#writerOf.get(id);
+    const change = this.#changes.get(id);
+    const writer = change?.writer;
+    const blocks = request.lengthBytes / this.blockBytes;
+    // A write that fails half done is reported too.
+    const isDone = when === 'applied' && !this.diskIsSuspect && change?.count === blocks;
+    if (change !== undefined && isDone) change.isOnItsWay = false;
     const allowed = when === 'submitted' ? this.#holder : this.#toldHolder;
     if (writer === allowed || (when === 'applied' && writer === this.#holder)) return;
     const by = writer ?? 'nobody';
@@ -208,6 +217,7 @@ export class HistoryModel {
 
   #lateSuccess(change: Change): void {
     const late = this.#lateFor.get(change);
+    if (late === undefined && change.isOnItsWay) return;
     if (late === undefined) {
       this.world.broken(
         'one writer',

@@ -21,6 +21,7 @@ export interface HistorySettings {
   readonly nodeBytesMax: number;
   readonly replayBytesMax: number;
   readonly replayEntriesMax: number;
+  readonly writeCache: boolean;
   readonly ioHoldTimeoutMs: number;
   readonly callTimeoutMs: number;
   readonly leaseTimeoutMs: number;
@@ -72,5 +73,7 @@ export function drawSettings(random: SeededRandom): HistorySettings {
     clientCount: random.between(1, 4),
     clientDepth: random.between(1, 8),
     clientsAskAgain: random.chance(0.6),
+    // Drawn last: the histories of the seeds stay what they were.
+    writeCache: random.chance(0.4),
   };
 }

@@ -59,7 +59,12 @@ async function happen(
 ): Promise<void> {
   const { random } = world;
   const { settings } = plan;
-  const model = new HistoryModel(world, settings.blockCount, settings.blockBytes);
+  const model = new HistoryModel(
+    world,
+    settings.blockCount,
+    settings.blockBytes,
+    settings.writeCache,
+  );
   let otherLatency: Latency | undefined;
   const machine = new StorageMachine({
     world,

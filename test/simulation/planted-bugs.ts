@@ -2,7 +2,7 @@
  * The bugs that the simulator must find: each is a plausible mistake in the daemon, the node or a backend,
  * with the faults under which it shows. planted-bugs.test.ts holds the simulator to them.
  */
-import { BLOCK_FLAG, DONE } from '#daemon/block/block-request.js';
+import { BLOCK_FLAG, changesContent, DONE } from '#daemon/block/block-request.js';
 import { FlushOrder } from '#daemon/storage-node/flush-order.js';
 import { LeaseTable } from '#daemon/storage-node/lease-table.js';
 import { SessionTable } from '#daemon/storage-node/session-table.js';
@@ -11,6 +11,7 @@ import { CoveredRanges } from '#daemon/volume/covered-ranges.js';
 import { JobPipeline } from '#daemon/volume/job-pipeline.js';
 import { Resend } from '#daemon/volume/resend.js';
 import { ReplayLog } from '#daemon/volume/replay-log.js';
+import { WriteCache } from '#daemon/volume/write-cache.js';
 import {
   both,
   changingPlaces,
@@ -44,6 +45,7 @@ const RETURNS: PlanOptions = {
   settings: { leaseTimeoutMs: 200 },
   requestCount: 120,
 };
+const CACHED = { writeCache: true };
 const MANY: PlanOptions = { requestCount: 120 };
 /** One at a time over a slow network: sending again takes long enough for the lease to move meanwhile. */
 const DURING_RESENDS: PlanOptions = {
@@ -200,6 +202,27 @@ export const BUGS_TO_FIND: readonly BugToFind[] = [
       };
     }),
     options: { faults: ['kill daemon and cut power'] },
+  },
+  {
+    name: 'the write cache answers before the log is written',
+    bug: replacing(ReplayLog, 'commit', (original) => {
+      let calls = 0;
+      return function (this: ReplayLog) {
+        calls += 1;
+        if (calls % 6 === 0) original.call(this);
+      };
+    }),
+    options: { faults: ['kill daemon'], settings: CACHED },
+  },
+  {
+    name: 'the write cache answers what promises durability',
+    bug: replacing(WriteCache, 'takes', () => (job) => changesContent(job.request.kind)),
+    options: { faults: ['take over', 'cut connections', ...NODE_DIES], settings: CACHED },
+  },
+  {
+    name: 'what the write cache had answered may fail unheard',
+    bug: replacing(WriteCache, 'judge', () => () => undefined),
+    options: { faults: ['failing writes'], settings: CACHED, ...MANY },
   },
   {
     name: 'a torn record of the log counts as a whole one',

@@ -107,6 +107,11 @@ export const DAEMON_SETTINGS = {
     { min: 16, max: 1_000_000 },
     'Most such writes, whatever their length: bounds the time that sending them again takes.',
   ),
+  write_cache: choice(
+    'off',
+    ['off', 'on'],
+    'When a write is answered. off: when the node has it; on: when the replay log in the runtime directory has it, which is sooner. With on an error of the node, as when its disk is full, comes too late for the write: the volume then refuses everything until the daemon is restarted. A flush means the same with both.',
+  ),
   io_hold_timeout: durationOrNever(
     2 * MINUTE,
     { min: SECOND, max: 24 * HOUR },

@@ -1,5 +1,5 @@
 /**
- * The requests that a volume has admitted and not yet answered, by sequence, with the two limits that
+ * The requests that a volume has admitted and its node not yet answered, by sequence, with the two limits that
  * reach back to the clients: how many, and how many bytes of data they carry.
  *
  * Sequences rise with admission; they are the order of the node's stream.
@@ -18,6 +18,8 @@ export type JobOrigin =
 
 export class Job {
   readonly carriedBytes: number;
+  /** Its client was answered when the replay log had it; the node is still to do it. See write-cache.ts. */
+  isAnswered = false;
 
   constructor(
     readonly sequence: number,

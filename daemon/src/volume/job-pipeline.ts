@@ -5,6 +5,7 @@
  */
 import { BlockError } from '../block/block-error.js';
 import {
+  DONE,
   changesContent,
   failed,
   flushRequest,
@@ -19,9 +20,10 @@ import { InFlightTable, Job } from './in-flight.js';
 import type { PipelineOptions, SessionTerms } from './pipeline-options.js';
 import type { ReplayLog } from './replay-log.js';
 import { Resend } from './resend.js';
-import { durableBelow, isFlushPart, planResend, type ResendPart } from './resend-plan.js';
-import { partOfRequest } from './request-part.js';
+import { durableBelow, isFlushPart, type ResendPart } from './resend-plan.js';
+import { ResendSource } from './resend-source.js';
 import { SendWindow } from './send-window.js';
+import { WriteCache } from './write-cache.js';
 import { countAnswer, countLost, newCounters, type VolumeCounters } from './volume-counters.js';
 
 /**
@@ -36,6 +38,8 @@ export class JobPipeline {
   readonly #log: ReplayLog;
   readonly #window = new SendWindow();
   readonly #resend = new Resend();
+  readonly #source: ResendSource;
+  readonly #cache: WriteCache;
   #session: StorageSession | undefined;
   /** Of the node's run that took the writes in the log; undefined: of an unknown run, before the first session. */
   #writeVerifier: bigint | undefined;
@@ -48,6 +52,8 @@ export class JobPipeline {
   constructor(readonly options: PipelineOptions) {
     this.#inFlight = new InFlightTable(options.limits);
     this.#log = options.replayLog;
+    this.#source = new ResendSource(this.#log, this.#inFlight);
+    this.#cache = new WriteCache(options.writeCache);
     this.#nextSequence = this.#log.lastSequence + 1;
   }
 
@@ -72,7 +78,7 @@ export class JobPipeline {
     const job = new Job(this.#nextSequence++, request, complete, 'client');
     this.#inFlight.add(job);
     if (changesContent(request.kind)) this.#log.append(job.sequence, request);
-    this.#send(job);
+    if (this.#send(job)) this.#cache.sent(job);
   }
 
   /** Makes the log empty, as far as the node can. One at a time. */
@@ -92,7 +98,7 @@ export class JobPipeline {
     const nodeLostWrites = this.#writeVerifier !== terms.writeVerifier;
     this.#writeVerifier = terms.writeVerifier;
     this.#session = session;
-    const parts = this.#planResend(nodeLostWrites ? 0 : this.#resend.owedFrom);
+    const parts = this.#source.plan(nodeLostWrites ? 0 : this.#resend.owedFrom);
     this.#resend.begin(this.#nextSequence, parts);
     const sequences = parts.map((_part, index) => this.#nextSequence + index);
     this.#nextSequence += parts.length;
@@ -128,8 +134,8 @@ export class JobPipeline {
   }
 
   /**
-   * Answers everything in flight with the error; clients then know that they have no promise. What of it
-   * is logged is forgotten, unless the log is to be kept as it is for a later run.
+   * Answers everything in flight with the error; clients then know that they have no promise. What of it is logged is
+   * forgotten, unless the log is kept as it is for a later run. What was answered stays: in flight, or in that log.
    */
   failAll(error: BlockError, log: 'forget' | 'keep'): void {
     this.#session = undefined;
@@ -137,8 +143,9 @@ export class JobPipeline {
     this.#backgroundFlush = undefined;
     const jobs = [...this.#inFlight.values()].sort((left, right) => left.sequence - right.sequence);
     for (const job of jobs) {
+      if (job.isAnswered && log === 'forget') continue;
       this.#inFlight.take(job.sequence);
-      if (job.origin !== 'client') continue;
+      if (job.origin !== 'client' || job.isAnswered) continue;
       if (log === 'forget' && changesContent(job.request.kind)) this.#log.remove(job.sequence);
       const result = failed(error);
       countAnswer(this.counters, job.request, result);
@@ -173,6 +180,10 @@ export class JobPipeline {
   #settle(job: Job, result: BlockResult): void {
     if (job === this.#backgroundFlush) this.#backgroundFlush = undefined;
     const { kind } = job.request;
+    if (job.isAnswered) {
+      this.#cache.judge(job, result, this.options.onLoss);
+      return;
+    }
     if (result.error !== undefined && changesContent(kind)) this.#log.remove(job.sequence);
     if (result.error === undefined && kind === 'flush') this.#flushed(job);
     if (job.origin === 'client') this.#answer(job, result);
@@ -207,20 +218,31 @@ export class JobPipeline {
     job.complete(job.request, result);
   }
 
-  #send(job: Job): void {
-    if (this.#session !== undefined) {
-      if (this.#window.admits(job)) this.#session.send(job.sequence, job.request);
-      else this.#window.queue(job.sequence);
+  #answerEarly(job: Job): void {
+    if (this.#inFlight.get(job.sequence) !== job) return;
+    job.isAnswered = true;
+    countAnswer(this.counters, job.request, DONE);
+    job.complete(job.request, DONE);
+  }
+
+  /** @returns whether it is on its way; otherwise it waits */
+  #send(job: Job): boolean {
+    if (!this.#turnEnds) {
+      this.#turnEnds = true;
+      this.options.defer(this.#endTurn);
     }
-    if (this.#turnEnds) return;
-    this.#turnEnds = true;
-    this.options.defer(this.#endTurn);
+    if (this.#session === undefined) return false;
+    const isSent = this.#window.admits(job);
+    if (isSent) this.#session.send(job.sequence, job.request);
+    else this.#window.queue(job.sequence);
+    return isSent;
   }
 
   /** Once per turn of the event loop in which something was sent; after the session has sent its frame. */
   readonly #endTurn = (): void => {
     this.#turnEnds = false;
     this.#commitLog();
+    for (const job of this.#cache.takeDue()) this.#answerEarly(job);
     this.#flushIfWanted();
   };
 
@@ -257,15 +279,6 @@ export class JobPipeline {
     }
   }
 
-  #planResend(replayFrom: number): ResendPart[] {
-    let from = replayFrom;
-    for (const { sequence, request } of this.#inFlight.values()) {
-      if (changesContent(request.kind)) from = Math.min(from, sequence);
-    }
-    const isUnanswered = (sequence: number): boolean => this.#inFlight.get(sequence) !== undefined;
-    return planResend([...this.#log.recordsFrom(from)], isUnanswered, replayFrom);
-  }
-
   /** @returns the new sequences of what is in flight and changes nothing */
   #renumberOthers(): number[] {
     const others = [...this.#inFlight.values()].filter(
@@ -282,16 +295,6 @@ export class JobPipeline {
 
   #partJob(sequence: number, part: ResendPart): Job {
     if (part.isReplay) this.counters.requestsReplayed += 1;
-    return new Job(sequence, this.#partRequest(part), () => undefined, 'resend');
-  }
-
-  #partRequest(part: ResendPart): BlockRequest {
-    const { sequence, offsetBytes, lengthBytes } = part;
-    if (isFlushPart(part)) return flushRequest();
-    // What is not answered may not have been written to the log's file yet.
-    const unanswered = this.#inFlight.get(sequence);
-    return unanswered === undefined
-      ? this.#log.load(sequence, offsetBytes, lengthBytes)
-      : partOfRequest(unanswered.request, offsetBytes, lengthBytes);
+    return new Job(sequence, this.#source.request(part), () => undefined, 'resend');
   }
 }

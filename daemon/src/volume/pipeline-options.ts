@@ -6,7 +6,9 @@ import type { ReplayLog } from './replay-log.js';
 export interface PipelineOptions {
   readonly limits: InFlightLimits;
   readonly replayLog: ReplayLog;
-  /** Runs a callback at the end of the current turn of the event loop. */
+  /** Changes are answered when the replay log has them (write-cache.ts). */
+  readonly writeCache: boolean;
+  /** Runs a callback later in the current turn of the event loop, after what was sent is on its way. */
   readonly defer: (callback: () => void) => void;
   /** An answered write is lost, or cannot be kept: nothing may go on. */
   readonly onLoss: (detail: string) => void;

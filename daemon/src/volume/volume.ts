@@ -16,24 +16,22 @@ import { StorageError } from '../rpc/storage-error.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import type { StorageSession } from '../transport/storage-client.js';
 import { Deadline, undrained } from './drain-deadline.js';
-import type { InFlightLimits } from './in-flight.js';
 import { JobPipeline } from './job-pipeline.js';
-import type { ReplayLog } from './replay-log.js';
+import type { PipelineOptions } from './pipeline-options.js';
 import { countAnswer, type VolumeCounters } from './volume-counters.js';
 import { UNKNOWN_FACTS, toDeviceFacts } from './volume-facts.js';
 import { VolumeLink, type LinkOptions } from './volume-link.js';
 import { moveTo, refusalOf, type VolumeState } from './volume-state.js';
 import { Waiters } from './waiters.js';
 
-export interface VolumeOptions {
+export interface VolumeOptions extends Pick<
+  PipelineOptions,
+  'limits' | 'replayLog' | 'writeCache' | 'defer'
+> {
   readonly link: LinkOptions;
-  readonly limits: InFlightLimits;
-  readonly replayLog: ReplayLog;
   /** How long requests wait for a node that is away before they fail with EIO; Infinity waits for ever. */
   readonly ioHoldTimeoutMs: number;
   readonly clock: Clock;
-  /** Runs a callback later in the current turn of the event loop, after what was sent is on its way. */
-  readonly defer: (callback: () => void) => void;
   /** Every change of state, for the log. */
   readonly onState: (state: VolumeState) => void;
   /** The size, or what else is known of the device, was learnt or has changed. */

@@ -45,6 +45,7 @@ export async function openVolume(
       bytesMax: overrides.replayBytesMax ?? NODE_BYTES,
       entriesMax: 1000,
     }),
+    writeCache: false,
     ioHoldTimeoutMs: HOLD_MS,
     clock,
     defer: queueMicrotask,
