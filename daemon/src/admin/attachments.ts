@@ -231,7 +231,8 @@ export class Attachments {
     const { exports, drainTimeoutMs } = this.options;
     const { record, opened } = attachment;
     try {
-      await Promise.all([exports.remove(record.exportName), opened.volume.drain(drainTimeoutMs)]);
+      const drained = opened.volume.drain(drainTimeoutMs, force ? 'node-away' : 'deadline');
+      await Promise.all([exports.remove(record.exportName), drained]);
       return 0;
     } catch (error) {
       if (force) return opened.volume.unflushedBytes;

@@ -2,12 +2,17 @@
 import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { VolumeState } from './volume-state.js';
+import type { Waiters } from './waiters.js';
 
 export class Deadline {
   #isOver = false;
   readonly #cancel: () => void;
 
-  constructor(clock: Clock, deadlineMs: number, onOver: () => void) {
+  constructor(
+    clock: Clock,
+    deadlineMs: number,
+    readonly onOver: () => void,
+  ) {
     this.#cancel = clock.setTimer(deadlineMs, () => {
       this.#isOver = true;
       onOver();
@@ -20,6 +25,26 @@ export class Deadline {
 
   cancel(): void {
     this.#cancel();
+  }
+
+  /** Before its time. */
+  end(): void {
+    this.#cancel();
+    this.#isOver = true;
+    this.onOver();
+  }
+}
+
+/** @param idle wakes whenever something was answered */
+export async function untilIdle(
+  isBusy: () => boolean,
+  idle: Waiters,
+  deadline: Deadline,
+): Promise<void> {
+  while (isBusy() && !deadline.isOver) {
+    await new Promise<void>((resolve) => {
+      idle.add(resolve);
+    });
   }
 }
 

@@ -1,10 +1,8 @@
 /**
- * The core: one object owns one volume. Requests of all its clients enter through `submit`, the node's
- * answers through the link's events, and nothing else changes its state.
- *
- * Here are the door, the states and the time limits; the way of the requests behind the door, with the
- * invariants of README.md, is job-pipeline.ts. Limits on the way are told to the clients by `hasRoom`, so
- * that they stop reading their sockets.
+ * The core: one object owns one volume. Requests of all its clients enter through `submit`, the node's answers through
+ * the link's events, and nothing else changes its state. Here are the door, the states and the time limits; the way of
+ * the requests behind the door, with the invariants of README.md, is job-pipeline.ts. Limits on the way are told to the
+ * clients by `hasRoom`, so that they stop reading their sockets.
  */
 import { BlockError } from '../block/block-error.js';
 import { failed, type BlockRequest } from '../block/block-request.js';
@@ -15,7 +13,7 @@ import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import type { StorageSession } from '../transport/storage-client.js';
-import { Deadline, undrained } from './drain-deadline.js';
+import { Deadline, undrained, untilIdle } from './drain-deadline.js';
 import { JobPipeline } from './job-pipeline.js';
 import type { PipelineOptions } from './pipeline-options.js';
 import { countAnswer, type VolumeCounters } from './volume-counters.js';
@@ -48,6 +46,8 @@ export class Volume implements PacedBlockDevice {
   #cancelHold: (() => void) | undefined;
   readonly #roomWaiters = new Waiters();
   readonly #idleWaiters = new Waiters();
+  /** Of a drain that does not wait for a node that is away. */
+  #hurriedDrain: Deadline | undefined;
   /** Those who asked for a try and wait for its outcome. */
   readonly #tryWaiters = new Waiters();
 
@@ -167,19 +167,22 @@ export class Volume implements PacedBlockDevice {
 
   /**
    * Refuses new requests, waits for those in flight and makes everything durable.
-   * @throws StorageError when that was not possible before the deadline; what was answered but not
-   *   flushed is then still in the replay log.
+   * @param until of a node that is away: wait for it until the deadline, or not at all
+   * @throws StorageError when that was not possible; what was not flushed is then still in the replay log
    */
-  async drain(deadlineMs: number): Promise<void> {
+  async drain(deadlineMs: number, until: 'deadline' | 'node-away' = 'deadline'): Promise<void> {
     const { replayLog } = this.options;
     this.#intake = 'draining';
     const deadline = new Deadline(this.options.clock, deadlineMs, () => {
       this.#idleWaiters.wake();
     });
-    await this.#untilIdle(deadline);
+    this.#hurriedDrain = until === 'node-away' ? deadline : undefined;
+    this.#hurry();
+    const isBusy = (): boolean => this.requestsInFlight > 0;
+    await untilIdle(isBusy, this.#idleWaiters, deadline);
     if (replayLog.count > 0 && this.#state.name !== 'fenced') {
       this.#pipeline.flushInBackground();
-      await this.#untilIdle(deadline);
+      await untilIdle(isBusy, this.#idleWaiters, deadline);
     }
     deadline.cancel();
     if (replayLog.count === 0) return;
@@ -272,14 +275,6 @@ export class Volume implements PacedBlockDevice {
     this.#tryWaiters.wake();
   }
 
-  async #untilIdle(deadline: Deadline): Promise<void> {
-    while (this.requestsInFlight > 0 && !deadline.isOver) {
-      await new Promise<void>((resolve) => {
-        this.#idleWaiters.add(resolve);
-      });
-    }
-  }
-
   #wakeWaiters(): void {
     if (this.#roomWaiters.count > 0 && this.hasRoom()) this.#roomWaiters.wake();
     if (this.requestsInFlight === 0) this.#idleWaiters.wake();
@@ -290,8 +285,13 @@ export class Volume implements PacedBlockDevice {
     this.options.onFacts(facts);
   }
 
+  #hurry(): void {
+    if (this.#state.name !== 'active') this.#hurriedDrain?.end();
+  }
+
   #moveTo(state: VolumeState): void {
     this.#state = moveTo(this.#state, state);
+    this.#hurry();
     this.options.onState(this.#state);
   }
 }

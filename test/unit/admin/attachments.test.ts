@@ -139,6 +139,18 @@ describe('detach', () => {
       discardedBytes: 512,
     });
   });
+
+  it('by force waits for what is under way no longer than the node is there', async () => {
+    await bench.attachments.attach(ATTACH_V1);
+    await bench.write(3);
+    bench.node.hold();
+    const detached = bench.attachments.detach({ exportName: 'v1', force: true });
+    await settle();
+    assert.equal(bench.attachments.count, 1, 'its flush is under way');
+    bench.node.away = new StorageError('unavailable', 'silent for 3000 ms');
+    bench.node.disconnect();
+    assert.deepEqual(await detached, { absent: false, discardedBytes: 512 });
+  });
 });
 
 describe('a restart', () => {
