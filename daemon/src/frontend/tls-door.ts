@@ -3,6 +3,7 @@
  * Certificates are judged by the authority in tls.ca, pre-shared keys by psk_file; what a client may open is
  * client-exports.ts.
  */
+import { constants } from 'node:crypto';
 import type net from 'node:net';
 import tls from 'node:tls';
 import type { PreSharedKeys } from '../security/pre-shared-keys.js';
@@ -105,9 +106,14 @@ export class TlsDoor {
   #contextOptions(): tls.SecureContextOptions {
     const { material, preSharedKeys } = this.options;
     const certificates = material?.current.contextOptions ?? {};
-    return preSharedKeys === undefined
-      ? certificates
-      : { ...certificates, minVersion: PSK_MIN_VERSION, ciphers: PSK_CIPHERS };
+    if (preSharedKeys === undefined) return certificates;
+    return {
+      ...certificates,
+      minVersion: PSK_MIN_VERSION,
+      ciphers: PSK_CIPHERS,
+      // No resumption, as in tls-material.ts: a resumed session would pass for one with a key.
+      secureOptions: constants.SSL_OP_NO_TICKET,
+    };
   }
 
   /** @returns false if nobody waits for it, or not any more */
@@ -121,7 +127,7 @@ export class TlsDoor {
   #outcome(socket: tls.TLSSocket): TlsOutcome {
     const identity = this.#identities.get(endsOf(socket));
     // TLS 1.3 treats an external key as a session that goes on; sessions of our own making do not exist.
-    if (identity !== undefined && socket.isSessionReused())
+    if (this.#hasKey(identity) && socket.isSessionReused())
       return { socket, names: [`${PSK_PREFIX}${identity}`] };
     const certificate = socket.getPeerX509Certificate();
     if (certificate === undefined || !socket.authorized) {
@@ -136,9 +142,13 @@ export class TlsDoor {
     return { socket, names: [...honest, `${SUBJECT_PREFIX}${subject}`] };
   }
 
+  #hasKey(identity: string | undefined): identity is string {
+    return identity !== undefined && this.options.preSharedKeys?.keyOf(identity) !== undefined;
+  }
+
   #failure(error: Error, ends: string): string {
     const identity = this.#identities.get(ends);
-    if (identity !== undefined && this.options.preSharedKeys?.keyOf(identity) === undefined)
+    if (identity !== undefined && !this.#hasKey(identity))
       return `${PEER} offers a pre-shared key as ${JSON.stringify(identity)}, which nbd.psk_file does not have`;
     if (identity !== undefined && error.message.includes('binder does not verify'))
       return `${PEER} has another pre-shared key for ${JSON.stringify(identity)} than nbd.psk_file`;
