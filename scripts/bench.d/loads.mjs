@@ -1,11 +1,14 @@
 /**
  * The loads: real clients that tell how fast they were. `run(target, {source, sizeBytes, seconds})`
- * gives `value` in `unit` (more is better) and how many `requests` it took, for the CPU time of each.
+ * gives `value` in `unit` (more is better) and how many `requests` it took, for the CPU time of each; those by fio
+ * also `latency` {p50, p99, p999} and `generatorMicroseconds`, fio's own CPU time of a request, in microseconds.
  */
+import { runFio } from './fio.mjs';
 import { run } from './program.mjs';
 
 const MB = 1e6;
 const KIB = 1024;
+const MIB = 1024 * KIB;
 
 /** nbdcopy's own request size. */
 const NBDCOPY_REQUEST_BYTES = 256 * KIB;
@@ -14,38 +17,31 @@ const NBDCOPY_REQUEST_BYTES = 256 * KIB;
 const QEMU_REQUESTS_PER_SECOND = 15_000;
 
 export const LOADS = [
-  fio('randread-1', '4k random read', 'randread', '4k', 1),
-  fio('randread-16', '4k random read', 'randread', '4k', 16),
-  fio('randread-64', '4k random read', 'randread', '4k', 64),
-  fio('randwrite-1', '4k random write', 'randwrite', '4k', 1),
-  fio('randwrite-16', '4k random write', 'randwrite', '4k', 16),
-  fio('randwrite-64', '4k random write', 'randwrite', '4k', 64),
-  fio('read-1m', '1M read', 'read', '1M', 16),
-  fio('write-1m', '1M write', 'write', '1M', 16),
+  fio('randread-1', '4k random read', 'randread', 4 * KIB, 1),
+  fio('randread-16', '4k random read', 'randread', 4 * KIB, 16),
+  fio('randread-64', '4k random read', 'randread', 4 * KIB, 64),
+  fio('randwrite-1', '4k random write', 'randwrite', 4 * KIB, 1),
+  fio('randwrite-16', '4k random write', 'randwrite', 4 * KIB, 16),
+  fio('randwrite-64', '4k random write', 'randwrite', 4 * KIB, 64),
+  fio('read-4k', '4k sequential read', 'read', 4 * KIB, 1),
+  fio('read-1m', '1M read', 'read', MIB, 16),
+  fio('write-1m', '1M write', 'write', MIB, 16),
   nbdcopy('copy-in', 'nbdcopy in', (target, source) => [source, target.uri]),
   nbdcopy('copy-out', 'nbdcopy out', (target) => [target.uri, 'null:']),
   qemuBench('qemu-read', 'qemu-img 4k read', []),
   qemuBench('qemu-write', 'qemu-img 4k write', ['-w']),
 ];
 
-function fio(name, what, pattern, blockSize, depth) {
-  const isLarge = blockSize === '1M';
+function fio(name, what, pattern, blockBytes, depth) {
+  const isLarge = blockBytes === MIB;
   return {
     ...{ name, title: `${what}, depth ${depth}`, unit: isLarge ? 'MB/s' : 'ops/s' },
-    run: async (target, { sizeBytes, seconds }) => {
-      const output = await run('fio', [
-        ...['--name=bench', '--ioengine=nbd', `--uri=${target.uri}`, `--rw=${pattern}`],
-        ...[`--bs=${blockSize}`, `--iodepth=${depth}`, `--size=${sizeBytes}`, '--norandommap'],
-        ...['--time_based', `--runtime=${seconds}`, '--randrepeat=0', '--output-format=json'],
-      ]);
-      // The engine writes a line of its own before the document.
-      const { jobs } = JSON.parse(output.slice(output.indexOf('{')));
-      const {
-        iops,
-        bw_bytes: bytesPerSecond,
-        total_ios: requests,
-      } = jobs[0][pattern.includes('read') ? 'read' : 'write'];
-      return { value: isLarge ? bytesPerSecond / MB : iops, requests };
+    run: async (target, data) => {
+      const job = { name: 'bench', uri: target.uri, pattern, blockBytes, depth };
+      const [result] = await runFio([job], data);
+      const { requests, latency, generatorMicroseconds } = result;
+      const value = isLarge ? result.bytesPerSecond / MB : result.operationsPerSecond;
+      return { value, requests, latency, generatorMicroseconds: generatorMicroseconds / requests };
     },
   };
 }

@@ -9,6 +9,11 @@ const VERSIONS = {
   nbdcopy: ['nbdcopy', '--version'],
 };
 
+/** @returns how many processes wanted a processor in the last minute, those of the bench among them */
+export function loadAverage() {
+  return os.loadavg()[0];
+}
+
 export function describeMachine() {
   return {
     date: new Date().toISOString(),
@@ -17,7 +22,7 @@ export function describeMachine() {
     memoryBytes: os.totalmem(),
     kernel: os.release(),
     node: process.versions.node,
-    loadAverageBefore: os.loadavg()[0],
+    loadAverageBefore: loadAverage(),
     versions: Object.fromEntries(
       Object.entries(VERSIONS).map(([name, command]) => [name, versionOf(command)]),
     ),

@@ -20,6 +20,7 @@ const USAGE = `usage: scripts/bench [options]
   --dir DIR       where the data is kept meanwhile (default /dev/shm: memory, so that the
                   software is measured and not a disk; else the folder for temporary files)
   --out DIR       where the results go (default tmp/bench)
+  --json FILE     the results for programs, there too
   --help
 `;
 
@@ -55,6 +56,7 @@ export function readOptions(words) {
     loads: chosen('--loads', values.loads, LOADS, (load) => load.name),
     targets: ['blkferry', ...rivals(values.rivals)],
     folder: dataFolder(values.dir),
+    json: values.json,
     out: path.resolve(values.out ?? 'tmp/bench'),
   };
 }
@@ -68,6 +70,7 @@ function parse(words) {
         ...{ quick: { type: 'boolean' }, help: { type: 'boolean' } },
         ...{ loads: { type: 'string' }, rivals: { type: 'string' } },
         ...{ dir: { type: 'string' }, out: { type: 'string' } },
+        json: { type: 'string' },
       },
     }).values;
   } catch (error) {

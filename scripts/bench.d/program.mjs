@@ -14,6 +14,7 @@ const MESSAGE_CHARACTERS = 4000;
 
 /** USER_HZ of /proc/PID/stat, 100 on every Linux that Node runs on. */
 const MICROSECONDS_PER_TICK = 10_000;
+const BYTES_PER_KIBIBYTE = 1024;
 
 const running = new Set();
 process.once('exit', () => {
@@ -102,6 +103,14 @@ export function accepts(address) {
 export function measureCpu(pids) {
   const before = ticks(pids);
   return { microseconds: () => (ticks(pids) - before) * MICROSECONDS_PER_TICK };
+}
+
+/** @returns memory of these processes now; pages that they share are counted for each */
+export function residentBytes(pids) {
+  const kibibytes = pids.map((pid) =>
+    Number(/^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8'))[1]),
+  );
+  return kibibytes.reduce((sum, value) => sum + value, 0) * BYTES_PER_KIBIBYTE;
 }
 
 function ticks(pids) {

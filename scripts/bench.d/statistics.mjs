@@ -2,9 +2,10 @@
 import { BASELINE } from './targets.mjs';
 
 /**
- * @param samples of one load: {round, target, value, cpuMicroseconds}
- * @returns per target {median, spreadPercent, ratio, cpuMicroseconds}; `ratio` is the median of the
- *   ratios within each round, and undefined without the baseline
+ * @param samples of one load: {round, target, value, cpuMicroseconds, memoryBytes}, with fio also
+ *   latency and generatorMicroseconds
+ * @returns per target {median, spreadPercent, ratio, ...}, the medians of the others by their names; `ratio` is
+ *   the median of the ratios within each round, and undefined without the baseline
  */
 export function summarize(samples) {
   const results = {};
@@ -20,9 +21,19 @@ export function summarize(samples) {
       spreadPercent: (100 * (Math.max(...values) - Math.min(...values))) / median(values) / 2,
       ratio: ratios.length === 0 ? undefined : median(ratios),
       cpuMicroseconds: median(own.map((sample) => sample.cpuMicroseconds)),
+      memoryBytes: median(own.map((sample) => sample.memoryBytes)),
+      ...(own[0].latency === undefined ? {} : summarizeGenerator(own)),
     };
   }
   return results;
+}
+
+function summarizeGenerator(samples) {
+  const latencyOf = (key) => median(samples.map(({ latency }) => latency[key]));
+  return {
+    generatorMicroseconds: median(samples.map((sample) => sample.generatorMicroseconds)),
+    latency: { p50: latencyOf('p50'), p99: latencyOf('p99'), p999: latencyOf('p999') },
+  };
 }
 
 export function median(values) {

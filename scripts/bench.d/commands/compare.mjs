@@ -7,8 +7,8 @@ import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
 import { stopOnSignals } from '../command.mjs';
 import { chooseSizeBytes, describeFolder } from '../data-folder.mjs';
-import { describeMachine } from '../machine.mjs';
-import { measureCpu } from '../program.mjs';
+import { describeMachine, loadAverage } from '../machine.mjs';
+import { measureCpu, residentBytes } from '../program.mjs';
 import { readOptions } from '../options.mjs';
 import { drawPlot } from '../plot.mjs';
 import { Progress } from '../progress.mjs';
@@ -68,9 +68,13 @@ async function measure(options, targets, data, progress) {
       for (const target of shuffled(targets)) {
         progress.step(samples.length, steps, `${load.title}, round ${round + 1}, ${target.title}`);
         const cpu = measureCpu(target.pids());
-        const { value, requests } = await load.run(target, { ...data, seconds: options.seconds });
-        const cpuMicroseconds = cpu.microseconds() / requests;
-        samples.push({ load: load.name, round, target: target.name, value, cpuMicroseconds });
+        const machineLoad = loadAverage();
+        const result = await load.run(target, { ...data, seconds: options.seconds });
+        samples.push({
+          ...{ load: load.name, round, target: target.name, machineLoad, ...result },
+          cpuMicroseconds: cpu.microseconds() / result.requests,
+          memoryBytes: residentBytes(target.pids()),
+        });
       }
     }
   }
@@ -91,7 +95,9 @@ function report(options, machine, targets, samples) {
   };
   mkdirSync(options.out, { recursive: true });
   const table = formatReport(results);
-  writeFileSync(path.join(options.out, 'results.json'), `${JSON.stringify(results, null, 2)}\n`);
+  const json = `${JSON.stringify(results, null, 2)}\n`;
+  writeFileSync(path.join(options.out, 'results.json'), json);
+  if (options.json !== undefined) writeFileSync(options.json, json);
   writeFileSync(path.join(options.out, 'table.txt'), table);
   process.stdout.write(table);
   const plots = drawPlot(results, options.out);
