@@ -9,6 +9,7 @@ import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
 import { TlsDoor } from '../frontend/tls-door.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
+import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { PreSharedKeys } from '../security/pre-shared-keys.js';
 import type { TlsMaterial } from '../security/tls-material.js';
 import { makeFolderOf } from './socket-folder.js';
@@ -40,6 +41,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
     ['nbd.socket', `unix:${socket}`, PLAIN],
     ...ports.map((port) => ['nbd.tcp', port, protection] as const),
   ] as const;
+  const warnings = new RepeatedWarnings(logger, SYSTEM_CLOCK);
   for (const [setting, address, asked] of places) {
     const listening = NbdListener.listen({
       address,
@@ -51,7 +53,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
         connectionsMax: config['nbd.connections_max'],
       },
       clock: SYSTEM_CLOCK,
-      eventsFor: (peer) => connectionLog(logger, peer),
+      eventsFor: (peer) => connectionLog(logger, warnings, peer),
     });
     listeners.push(await listening.catch((error: unknown) => refuseAddress(setting, error)));
   }
@@ -80,7 +82,8 @@ function refuseAddress(setting: string, cause: unknown): never {
   );
 }
 
-function connectionLog(logger: Logger, peer: string): ConnectionEvents {
+/** @param warnings a client that fails and comes back, a thousand times, does not fill the log */
+function connectionLog(logger: Logger, warnings: RepeatedWarnings, peer: string): ConnectionEvents {
   return {
     opened: (exportName, names) => {
       const known = names.length === 0 ? '' : ` (${names.join(', ')})`;
@@ -90,7 +93,8 @@ function connectionLog(logger: Logger, peer: string): ConnectionEvents {
       );
     },
     refused: (exportName, names, reason) => {
-      logger.warn(
+      warnings.warn(
+        `${peer} ${names.join(' ')} ${exportName} ${reason}`,
         { event: 'export_refused', peer, exportName, names, reason },
         `client ${peer} (${names.join(', ')}) was refused export ${exportName}: ${reason}`,
       );
@@ -102,7 +106,11 @@ function connectionLog(logger: Logger, peer: string): ConnectionEvents {
       );
     },
     protocolError: (reason) => {
-      logger.warn({ event: 'client_failed', peer, reason }, `client ${peer}: ${reason}`);
+      warnings.warn(
+        `${peer} ${reason}`,
+        { event: 'client_failed', peer, reason },
+        `client ${peer}: ${reason}`,
+      );
     },
     requestFailed: (exportName, kind, error) => {
       logger.debug(
