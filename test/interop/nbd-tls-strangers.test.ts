@@ -90,6 +90,14 @@ describe('NBD over TLS with strangers', { timeout: TIMEOUT_MS }, () => {
     assert.equal(timesLogged('the certificate of the client (CN=stranger)'), 1);
   });
 
+  it('closes the connection of one that ends it in the midst of the handshake of TLS, at once', async () => {
+    const socket = await startedTls();
+    socket.end();
+    socket.resume();
+    await new Promise((resolve) => socket.once('close', resolve));
+    assert.equal(timesLogged('no export was chosen within 5000 ms'), 0);
+  });
+
   it('disconnects those who fall silent, with one line in the log, and serves others', async () => {
     const silent = await Promise.all(Array.from({ length: SILENT }, () => startedTls()));
     const closed = silent.map((socket) => {

@@ -149,6 +149,8 @@ export class NbdConnection implements ExportClient {
       this.#fail(outcome.refusal);
       return;
     }
+    // Now as in plain text: a client that closed its writing half still gets its answers.
+    outcome.socket.allowHalfOpen = true;
     this.#socket = outcome.socket;
     this.#names = outcome.names;
     this.#clientExports.identify(outcome.names);

@@ -95,6 +95,8 @@ export class TlsDoor {
       }));
       this.#identities.delete(ends);
     });
+    // Whoever goes in the midst of it waits for no answer.
+    socket.allowHalfOpen = false;
     this.#server.emit('connection', socket);
   }
 
