@@ -28,7 +28,7 @@ main() {
     "$0" inside "$destdir" "$folder" </dev/null 2>"$folder/problem" >&2 &
   child=$!
   deadline=$((SECONDS + READY_SECONDS_MAX))
-  until pid=$(pgrep --parent "$child") && [ -S "/proc/$pid/root/run/systemd/private" ]; do
+  until pid=$(pgrep --parent "$child") && nsenter --target "$pid" --mount test -S /run/systemd/private; do
     if ! kill -0 "$child" 2>/dev/null || [ "$SECONDS" -ge "$deadline" ]; then
       printf 'cannot: %s\n' "$(tail -n 1 "$folder/problem")"
       exit 0

@@ -15,7 +15,9 @@ import { fileURLToPath } from 'node:url';
 import { runProgram, RunningProgram, type Finished } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
-const LAB = fileURLToPath(new URL('../../../scripts/lab', import.meta.url));
+const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
+const LAB = path.join(ROOT, 'scripts/lab');
+const FIRST_DEVICE = path.join(ROOT, 'scripts/lab.d/first-device');
 
 /** The downloads, some 120 MB, and unpacking them. */
 const FETCH_LIMIT_MS = 600_000;
@@ -23,6 +25,7 @@ const FETCH_LIMIT_MS = 600_000;
 /** A boot takes 10 to 40 s on a busy machine; a hanging one is to be reported by the lab, not by us. */
 const LAB_LIMIT_SECONDS = 240;
 const XEN_LIMIT_SECONDS = 420;
+const FIRST_DEVICE_LIMIT_SECONDS = 420;
 
 /** The lab ends QEMU at its limit; this is for ending, and for a machine that was busy meanwhile. */
 const MARGIN_MS = 60_000;
@@ -198,6 +201,16 @@ describe('scripts/lab vm', { skip }, () => {
 
   it('reaches this machine over its network card', () => {
     assert.equal(values['page'], 'from outside');
+  });
+});
+
+describe('what scripts/quickstart --lab shows', { skip }, () => {
+  it('goes to its end: a device is written to while its daemon dies, read back, detached', async () => {
+    const words = ['vm', '--udev', path.join(ROOT, 'kmod/udev'), FIRST_DEVICE, '64M'];
+    const { status, stdout, stderr } = await lab(FIRST_DEVICE_LIMIT_SECONDS, words);
+    assert.equal(status, 0, stdout + stderr);
+    assert.match(stdout, /^quickstart: read back: the same$/m);
+    assert.match(stdout, /^demo detached$/m);
   });
 });
 

@@ -11,6 +11,7 @@ import type { BlockCompletion, PacedBlockDevice } from '#daemon/block/block-devi
 import { DONE, type BlockRequest } from '#daemon/block/block-request.js';
 import { UNKNOWN_FACTS } from '#daemon/volume/volume-facts.js';
 import { KernelSocket } from '#daemon/frontend/kernel-socket.js';
+import type { NbdSessionOptions } from '#daemon/frontend/nbd-session-options.js';
 import { NbdSession } from '#daemon/frontend/nbd-session.js';
 import { isPeerGone } from '#daemon/frontend/peer-presence.js';
 import { request, write } from '#test/support/nbd-bytes.js';
@@ -20,6 +21,7 @@ import { socketPair } from 'blkferry-kernel';
 
 const WRITES = 40;
 const BLOCK = 4096;
+const GOODBYE = request({ ...write(Buffer.alloc(0), 1n, 0n), command: 2 });
 const root = temporaryFolder();
 
 after(() => {
@@ -215,17 +217,7 @@ describe('NbdSession of a client that went away', () => {
     const device = new NarrowDevice();
     const ends: boolean[] = [];
     const end = serve(device, (session) => ends.push(session.saidGoodbye));
-    fs.writeSync(
-      end,
-      request({
-        flags: 0,
-        command: 2,
-        cookie: 1n,
-        offset: 0n,
-        length: 0,
-        payload: Buffer.alloc(0),
-      }),
-    );
+    fs.writeSync(end, GOODBYE);
     fs.closeSync(end);
     await until(() => ends.length === 1);
     assert.deepEqual(ends, [true]);
@@ -236,30 +228,11 @@ describe('NbdSession at its end', () => {
   //  what Node reads at once, with a goodbye at its end:  |====================D|   and then the client's half is closed
   it('ends the connection when the goodbye was still waiting as the client closed its half', async () => {
     const [clientEnd, serverEnd] = socketPair();
-    const socket = new net.Socket({ fd: serverEnd, readable: true, writable: true });
     const client = new net.Socket({ fd: clientEnd, readable: true, writable: true });
-    const session = new NbdSession({
-      socket,
-      device: new NarrowDevice(),
-      agreed: { replyKind: 'simple', extendedHeaders: false, metaContexts: [] },
-      payloadBytesMax: 1024 * 1024,
-      isEncrypted: true,
-      hasOtherConnections: () => false,
-      onDropped: () => undefined,
-      onRefused: () => undefined,
-    });
+    const { session, socket } = newSession(serverEnd, new NarrowDevice(), { isEncrypted: true });
     const ended = new Promise((resolve) => client.once('end', resolve));
     client.resume();
-    session.receive(
-      request({
-        flags: 0,
-        command: 2,
-        cookie: 1n,
-        offset: 0n,
-        length: 0,
-        payload: Buffer.alloc(0),
-      }),
-    );
+    session.receive(GOODBYE);
     session.finish();
     await ended;
     assert.equal(session.saidGoodbye, true);
@@ -271,16 +244,7 @@ describe('NbdSession at its end', () => {
 /** @returns the client's end of a unix socket on which the device is served; the client has other connections */
 function serve(device: PacedBlockDevice, onClose?: (session: NbdSession) => void): number {
   const [clientEnd, serverEnd] = socketPair();
-  const socket = new net.Socket({ fd: serverEnd, readable: true, writable: true });
-  const session = new NbdSession({
-    socket,
-    device,
-    agreed: { replyKind: 'simple', extendedHeaders: false, metaContexts: [] },
-    payloadBytesMax: 1024 * 1024,
-    hasOtherConnections: () => true,
-    onDropped: () => undefined,
-    onRefused: () => undefined,
-  });
+  const { session, socket } = newSession(serverEnd, device, { hasOtherConnections: () => true });
   socket.on('data', (chunk: Buffer) => {
     session.receive(chunk);
   });
@@ -290,4 +254,25 @@ function serve(device: PacedBlockDevice, onClose?: (session: NbdSession) => void
     onClose?.(session);
   });
   return clientEnd;
+}
+
+/** On our end of a socket pair. What arrives there is the caller's to pass on. */
+function newSession(
+  fd: number,
+  device: PacedBlockDevice,
+  different: Partial<NbdSessionOptions>,
+): { session: NbdSession; socket: net.Socket } {
+  const socket = new net.Socket({ fd, readable: true, writable: true });
+  const session = new NbdSession({
+    socket,
+    device,
+    agreed: { replyKind: 'simple', extendedHeaders: false, metaContexts: [] },
+    payloadBytesMax: 1024 * 1024,
+    isEncrypted: false,
+    hasOtherConnections: () => false,
+    onDropped: () => undefined,
+    onRefused: () => undefined,
+    ...different,
+  });
+  return { session, socket };
 }
