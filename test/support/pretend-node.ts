@@ -49,6 +49,8 @@ export class PretendNode implements StorageClient {
   /** Reads come back this much too short: a node that lies. */
   readBytesMissing = 0;
   requestsInFlightMax = 1000;
+  /** Sessions say that they have copied what was sent. They have not: who changes a payload then sees it. */
+  takesAtOnce = true;
   bytesInFlightMax = NODE_BYTES * 4;
   #durable = Buffer.alloc(NODE_BYTES);
   #held = Buffer.alloc(NODE_BYTES);
@@ -149,6 +151,8 @@ export class PretendNode implements StorageClient {
       events.opened(this.#opened());
     });
     return {
+      // What is received is kept as it is, as by a stream that lags.
+      hasTaken: this.takesAtOnce,
       send: (sequence, request) => {
         if (this.#events !== events) return;
         this.received.push({ sequence, request });

@@ -242,7 +242,7 @@ export class JobPipeline {
   readonly #endTurn = (): void => {
     this.#turnEnds = false;
     this.#commitLog();
-    for (const job of this.#cache.takeDue()) this.#answerEarly(job);
+    for (const job of this.#cache.takeDue(this.#session)) this.#answerEarly(job);
     this.#flushIfWanted();
   };
 

@@ -8,11 +8,14 @@
  * goes on: whoever asks next gets an error, and the data stays in the log.
  *
  * Not answered early is what promises durability (FUA), and what is not on its way yet, because the node is away or
- * has enough to do: its data is the client's buffers, which are the client's again once it is answered. And the longer
+ * lags behind: its data is the client's buffers, which are the client's again once it is answered. And the longer
  * a node is away the likelier somebody else takes the volume over, and then what only the log has is lost.
  */
 import { BLOCK_FLAG, changesContent, type BlockResult } from '../block/block-request.js';
+import type { StorageSession } from '../transport/storage-client.js';
 import type { Job } from './in-flight.js';
+
+const NONE: readonly Job[] = [];
 
 export class WriteCache {
   #due: Job[] = [];
@@ -28,11 +31,15 @@ export class WriteCache {
     return changesContent(kind) && (flags & BLOCK_FLAG.FUA) === 0;
   }
 
-  /** The log is written: what may be answered now, in order, unless it was answered meanwhile. */
-  takeDue(): readonly Job[] {
+  /**
+   * The log is written: what may be answered now, in order, unless it was answered meanwhile.
+   * @param session that it was sent on, if it is still there
+   */
+  takeDue(session: StorageSession | undefined): readonly Job[] {
+    if (this.#due.length === 0) return NONE;
     const due = this.#due;
-    if (due.length > 0) this.#due = [];
-    return due;
+    this.#due = [];
+    return session?.hasTaken === true ? due : NONE;
   }
 
   /** What came of a request that was answered: nobody can be told, so if it failed nothing may go on. */

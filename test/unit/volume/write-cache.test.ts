@@ -80,6 +80,18 @@ describe('a volume with a write cache', () => {
     assert.equal(write.done, false);
   });
 
+  it('answers when the node has while what was sent is not copied: the buffers are looked at yet', async () => {
+    const { volume, node } = await cachedVolume();
+    node.takesAtOnce = false;
+    node.disconnect();
+    await volume.retryNow();
+    const write = started(volume, writeRequest(0, block(1)));
+    await turn();
+    assert.equal(write.done, false);
+    node.answer();
+    assert.equal(write.done, true);
+  });
+
   it('sends again what it had answered, as it was then, whatever became of the buffers', async () => {
     const { volume, node, clock } = await cachedVolume();
     const data = block(1);
