@@ -47,9 +47,9 @@ const REASONS_OF_THE_PROTOCOL = [
   /^a reply batch holds an error with a payload$/,
   /^the extents of a reply batch do not fit its replies$/,
   /^a reply batch holds extents whose lengths and states differ in number$/,
-  /^a reply batch holds an extent of -?\d+ bytes in state \d+$/,
+  /^a reply batch holds an extent of -?\d+ bytes in state -?\d+$/,
   /^an opened frame without volume or capabilities$/,
-  /^Checksum has no value \d+$/,
+  /^Checksum has no value -?\d+$/,
   /is \S+, (beyond|above|more than)/,
 ];
 
