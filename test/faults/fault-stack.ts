@@ -1,5 +1,5 @@
 /**
- * A node, a relay before it, and daemons, all real processes but the relay, in one folder; each can be
+ * A node, a relay before it (or several, as ways through several networks), and daemons, all real processes but the relay, in one folder; each can be
  * killed, stopped and started again at its address. A daemon of one's own has its own folder, as a
  * daemon on another machine would.
  */
@@ -38,6 +38,8 @@ const DAEMON_SETTINGS: Settings = {
 export interface FaultStackOptions {
   readonly node?: Settings;
   readonly daemon?: Settings;
+  /** Addresses of the node, each a relay; 1 if absent. */
+  readonly ways?: number;
   /** Where the node keeps its volumes, if not in the folder. */
   readonly dataDirectory?: string;
 }
@@ -102,8 +104,9 @@ export class FaultStack {
   private constructor(
     readonly folder: string,
     readonly options: FaultStackOptions,
-    readonly relay: FaultyRelay,
-    /** Around the relay. */
+    /** The daemons' ways to the node, one for each of its addresses. */
+    readonly relays: readonly FaultyRelay[],
+    /** Around the relays. */
     readonly storage: StorageClient,
   ) {}
 
@@ -114,7 +117,10 @@ export class FaultStack {
     options: FaultStackOptions = {},
   ): Promise<FaultStack> {
     const nodeSocket = path.join(folder, 'node.sock');
-    const relay = await FaultyRelay.start(path.join(folder, 'relay.sock'), nodeSocket);
+    const relays: FaultyRelay[] = [];
+    for (let way = 1; way <= (options.ways ?? 1); way += 1) {
+      relays.push(await FaultyRelay.start(path.join(folder, `way${way}.sock`), nodeSocket));
+    }
     const storage = createGrpcStorageClient({
       address: `unix:${nodeSocket}`,
       callTimeoutMs: CALL_TIMEOUT_MS,
@@ -122,7 +128,7 @@ export class FaultStack {
       insecure: false,
       clock: SYSTEM_CLOCK,
     });
-    const stack = new FaultStack(folder, options, relay, storage);
+    const stack = new FaultStack(folder, options, relays, storage);
     try {
       await stack.startNode();
       const daemon = await stack.addDaemon();
@@ -139,6 +145,13 @@ export class FaultStack {
       await stack.stop();
       throw error;
     }
+  }
+
+  /** The first way. */
+  get relay(): FaultyRelay {
+    const [first] = this.relays;
+    if (first === undefined) throw new Error('there is no relay');
+    return first;
   }
 
   get node(): RunningProgram {
@@ -159,7 +172,8 @@ export class FaultStack {
   async addDaemon(): Promise<FaultDaemon> {
     const folder = path.join(this.folder, `daemon${this.#daemons.length + 1}`);
     const settings = { ...DAEMON_SETTINGS, ...this.options.daemon };
-    const daemon = new FaultDaemon(folder, this.relay.address, settings);
+    const node = this.relays.map(({ address }) => address).join(',');
+    const daemon = new FaultDaemon(folder, node, settings);
     this.#daemons.push(daemon);
     await daemon.start();
     return daemon;
@@ -172,11 +186,11 @@ export class FaultStack {
   }
 
   async stop(): Promise<void> {
-    this.relay.flow();
+    for (const relay of this.relays) relay.flow();
     this.storage.close();
     for (const daemon of this.#daemons) await daemon.stop();
     await this.#node?.stop();
-    await this.relay.stop();
+    for (const relay of this.relays) await relay.stop();
   }
 }
 

@@ -1,6 +1,6 @@
 /** Why an attachment cannot be made or found, in sentences that say what to do. */
 import type { AttachRequestMessage } from '../rpc/admin-messages.js';
-import { addressProblem } from '../rpc/node-address.js';
+import { nodeProblem } from '../rpc/node-address.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { checkExportName } from './attachment-export.js';
 import type { AttachmentRecord } from './attachment-record.js';
@@ -16,7 +16,7 @@ export function refuseMalformed(request: AttachRequestMessage): void {
   const { volume, exportName, node, attachmentId } = request;
   if (volume === '') throw new StorageError('invalid', 'the name of a volume is missing');
   checkExportName(exportName);
-  const problem = addressProblem(node);
+  const problem = nodeProblem(node);
   if (problem !== undefined) throw new StorageError('invalid', problem);
   if (attachmentId === '' || ATTACHMENT_ID.test(attachmentId)) return;
   throw new StorageError(

@@ -8,7 +8,7 @@ import type { DaemonConfig } from '../config/daemon-config.js';
 import { readBootId } from '../runtime/boot-id.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
-import { isLocalAddress } from '../rpc/node-address.js';
+import { isLocalNode } from '../rpc/node-address.js';
 import type { StoragePool } from '../transport/storage-pool.js';
 import { ReplayFile, type RecoveredReplay } from '../volume/replay-file.js';
 import { ReplayLog } from '../volume/replay-log.js';
@@ -182,7 +182,7 @@ export class VolumeOpener {
       case 'off':
         return 'none';
       case 'auto':
-        return isLocalAddress(node) ? 'none' : 'crc32c';
+        return isLocalNode(node) ? 'none' : 'crc32c';
     }
   }
 }

@@ -20,7 +20,7 @@ import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
-import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
+import { createNodeClient } from '../transport/node-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 import { openAdmin } from './admin-listeners.js';
 import { openNbd } from './nbd-start.js';
@@ -127,7 +127,7 @@ function createDevices(config: DaemonConfig, logger: Logger): DeviceKeeper {
 
 function createPool(config: DaemonConfig, protection: Protection): StoragePool {
   return new StoragePool((address) =>
-    createGrpcStorageClient({
+    createNodeClient({
       address,
       callTimeoutMs: config.rpc_timeout,
       sessionTimes: {

@@ -3,7 +3,7 @@
  * command gets the same object; it lives for one run.
  */
 import type { StorageClient } from '../transport/storage-client.js';
-import { addressProblem, isLocalAddress } from '../rpc/node-address.js';
+import { addressProblem, isLocalNode, nodeProblem } from '../rpc/node-address.js';
 import type { AdminClient } from './admin-client.js';
 import type { DaemonOptions, NodeOptions, OutputOptions } from './command-options.js';
 import { CommandError, EXIT_OK } from './exit-codes.js';
@@ -40,8 +40,8 @@ export class CommandContext {
   ): Promise<Value> {
     const { node: address, timeout: timeoutMs, insecure = false } = options;
     const tls = tlsFilesOf(options);
-    requireAddress(address, '--node');
-    if (tls === undefined && !insecure && !isLocalAddress(address)) {
+    refuseProblem(nodeProblem(address), '--node');
+    if (tls === undefined && !insecure && !isLocalNode(address)) {
       throw new CommandError(
         'usage',
         `--node: ${address} is on another machine and the connection is plain text; give ` +
@@ -86,7 +86,7 @@ export class CommandContext {
 export function daemonAddress(options: DaemonOptions): string {
   const { adminSocket, adminAddress = '' } = options;
   if (adminAddress !== '') {
-    requireAddress(adminAddress, '--admin-address');
+    refuseProblem(addressProblem(adminAddress), '--admin-address');
     if (tlsFilesOf(options) !== undefined || adminAddress.startsWith('unix:')) return adminAddress;
     throw new CommandError(
       'usage',
@@ -94,11 +94,10 @@ export function daemonAddress(options: DaemonOptions): string {
     );
   }
   const address = adminSocket.startsWith('unix:') ? adminSocket : `unix:${adminSocket}`;
-  requireAddress(address, '--admin-socket');
+  refuseProblem(addressProblem(address), '--admin-socket');
   return address;
 }
 
-function requireAddress(address: string, option: string): void {
-  const problem = addressProblem(address);
+function refuseProblem(problem: string | undefined, option: string): void {
   if (problem !== undefined) throw new CommandError('usage', `${option}: ${problem}`);
 }

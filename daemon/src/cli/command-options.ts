@@ -50,7 +50,10 @@ export function addNodeOptions(command: Command): Command {
 export function addNodeAddress(command: Command): Command {
   return addProtectionOptions(
     command.addOption(
-      new Option('--node <address>', 'storage node, as host:port or unix:/path')
+      new Option(
+        '--node <address>',
+        'storage node, as host:port or unix:/path, or several addresses of it with commas between',
+      )
         .env('BLKFERRY_NODE')
         .default(DEFAULT_NODE),
     ),

@@ -2,7 +2,7 @@
 import { hostname } from 'node:os';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { TlsMaterial } from '../security/tls-material.js';
-import { createGrpcStorageClient } from '../transport/grpc-storage-client.js';
+import { createNodeClient } from '../transport/node-client.js';
 import type { SessionTimes } from '../transport/grpc-storage-session.js';
 import { createAdminClient } from './admin-client.js';
 import { connectNbd } from './selftest/nbd-connection.js';
@@ -30,7 +30,7 @@ export function processSurroundings(): Surroundings {
     clock: SYSTEM_CLOCK,
     machine: THIS_MACHINE,
     openNode: ({ address, timeoutMs, insecure, tls }) =>
-      createGrpcStorageClient({
+      createNodeClient({
         address,
         callTimeoutMs: timeoutMs,
         sessionTimes: SESSION_TIMES,

@@ -11,7 +11,6 @@ import { NBD_RULES, NBD_SETTINGS } from './nbd-settings.js';
 import { formatDuration } from './quantity.js';
 import { readConfig, type ConfigSources, type Rule } from './read-config.js';
 import {
-  address,
   bytes,
   choice,
   duration,
@@ -19,6 +18,7 @@ import {
   filePath,
   flag,
   integer,
+  nodeAddress,
   portList,
   socketPath,
   optionalFilePath,
@@ -35,9 +35,9 @@ const MINUTE = 60 * SECOND;
 const HOUR = 60 * MINUTE;
 
 export const DAEMON_SETTINGS = {
-  node: address(
+  node: nodeAddress(
     '127.0.0.1:7600',
-    'The storage node of volumes that are attached without naming one.',
+    'The storage node of volumes that are attached without naming one. A node in several networks can be given with all its addresses, commas between: the first that answers is used until it fails.',
   ),
   state_directory: filePath(
     DEFAULT_STATE_DIRECTORY,

@@ -4,7 +4,7 @@
  */
 import path from 'node:path';
 import * as z from 'zod';
-import { addressProblem } from '../rpc/node-address.js';
+import { addressProblem, nodeAddresses, nodeProblem } from '../rpc/node-address.js';
 import {
   BYTES_FORM,
   DURATION_FORM,
@@ -145,6 +145,18 @@ export function address(fallback: string, reason: string): Setting<string> {
     const problem = addressProblem(given);
     if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
   });
+  return { schema, form, fallback, reason, toToml: quoted };
+}
+
+/** One address of a node or several, separated by commas. */
+export function nodeAddress(fallback: string, reason: string): Setting<string> {
+  const form = 'host:port or unix:/path, or several of one node with commas between';
+  const text = z.string({ error: (issue) => notOfForm(issue.input, form) });
+  const schema = text.transform((given, context) => {
+    const problem = nodeProblem(given);
+    if (problem !== undefined) context.addIssue({ code: 'custom', message: problem });
+    return nodeAddresses(given).join(',');
+  }) as unknown as z.ZodType<string>;
   return { schema, form, fallback, reason, toToml: quoted };
 }
 

@@ -2,7 +2,7 @@
  * The settings for TLS, which both servers have alike, and the rules between them and addresses: three files or
  * none, and plain text beyond this machine only when it was asked for.
  */
-import { isLocalAddress } from '../rpc/node-address.js';
+import { isLocalNode } from '../rpc/node-address.js';
 import type { Rule } from './read-config.js';
 import { choice, optionalFilePath, type Values } from './setting.js';
 
@@ -69,5 +69,5 @@ export function isProtected(
   address: string,
   config: TlsConfig & { readonly insecure: boolean },
 ): boolean {
-  return isLocalAddress(address) || usesTls(config) || config.insecure;
+  return isLocalNode(address) || usesTls(config) || config.insecure;
 }

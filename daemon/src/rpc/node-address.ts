@@ -1,4 +1,10 @@
-/** Addresses of nodes and daemons as users write them: `host:port` or `unix:/path`. */
+/**
+ * Addresses of nodes and daemons as users write them: `host:port` or `unix:/path`. A node may have several,
+ * one for each network that it is in: `10.0.1.5:7600,10.0.2.5:7600`.
+ */
+
+/** More networks than a machine has; every one is a connection. */
+const ADDRESSES_MAX = 8;
 
 /** @returns why the address cannot be one, or undefined */
 export function addressProblem(address: string): string | undefined {
@@ -16,6 +22,29 @@ export function addressProblem(address: string): string | undefined {
     return `${address} is not an address; write host:port (127.0.0.1:7600) or unix:/path`;
   }
   return undefined;
+}
+
+/** The addresses of one node, the preferred one first. */
+export function nodeAddresses(node: string): string[] {
+  return node.split(',').map((address) => address.trim());
+}
+
+/** @returns why this cannot be a node's address or addresses, or undefined */
+export function nodeProblem(node: string): string | undefined {
+  const addresses = nodeAddresses(node);
+  if (addresses.length > ADDRESSES_MAX)
+    return `${addresses.length} addresses are too many for one node: ${ADDRESSES_MAX} at most`;
+  if (new Set(addresses).size < addresses.length) return `${node} names an address twice`;
+  for (const address of addresses) {
+    const problem = addressProblem(address);
+    if (problem !== undefined) return problem;
+  }
+  return undefined;
+}
+
+/** True if nothing that is sent to the node leaves this machine, whichever of its addresses is used. */
+export function isLocalNode(node: string): boolean {
+  return nodeAddresses(node).every(isLocalAddress);
 }
 
 /** True if what is sent there does not leave this machine. */

@@ -123,6 +123,11 @@ describe('readDaemonConfig', () => {
       /node: 10.0.0.1:7600 is another machine.*insecure = true/,
     ],
     [
+      'one address of several that is on another machine',
+      'node = "127.0.0.1:7600,10.0.0.1:7600"',
+      /node: 127.0.0.1:7600,10.0.0.1:7600 is another machine.*insecure = true/,
+    ],
+    [
       'an NBD address beyond this machine',
       '[nbd]\ntcp = ["0.0.0.0:10809"]',
       /nbd.tcp: 0.0.0.0:10809 can be reached from other machines.*insecure = true/,
@@ -196,7 +201,14 @@ describe('readDaemonConfig', () => {
   });
 
   it('takes loopback for what does not need insecure, and insecure for the rest', () => {
-    for (const node of ['127.0.0.1:1', '127.1.2.3:1', 'localhost:1', '[::1]:1', 'unix:/x']) {
+    for (const node of [
+      '127.0.0.1:1',
+      '127.1.2.3:1',
+      'localhost:1',
+      '[::1]:1',
+      'unix:/x',
+      'unix:/x,[::1]:1',
+    ]) {
       assert.equal(readDaemonConfig({ ...NOTHING, flags: { node } }).node, node);
     }
     const flags = { node: 'storage:7600', 'nbd.tcp': '0.0.0.0:10809', insecure: true };

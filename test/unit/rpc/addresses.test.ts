@@ -2,7 +2,13 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { clientCredentials, serverMaterial } from '#daemon/rpc/credentials.js';
-import { addressProblem, isLocalAddress } from '#daemon/rpc/node-address.js';
+import {
+  addressProblem,
+  isLocalAddress,
+  isLocalNode,
+  nodeAddresses,
+  nodeProblem,
+} from '#daemon/rpc/node-address.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 
 describe('addressProblem', () => {
@@ -32,6 +38,33 @@ describe('addressProblem', () => {
     ] as const) {
       assert.match(addressProblem(address) ?? '', sentence, address);
     }
+  });
+});
+
+describe('a node', () => {
+  it('has one address, or several with commas between', () => {
+    assert.deepEqual(nodeAddresses('a:1'), ['a:1']);
+    assert.deepEqual(nodeAddresses('a:1, unix:/b'), ['a:1', 'unix:/b']);
+    for (const node of ['a:1', 'a:1,b:1', '10.0.1.5:7600, [fe80::1]:7600']) {
+      assert.equal(nodeProblem(node), undefined, node);
+    }
+  });
+
+  it('is refused with the one address that is none, one named twice, or too many', () => {
+    for (const [node, sentence] of [
+      ['a:1,b', /^b is not an address/],
+      ['a:1,', /is not an address/],
+      ['', /is not an address/],
+      ['a:1,b:1, a:1', /names an address twice/],
+      ['a:1,a:2,a:3,a:4,a:5,a:6,a:7,a:8,a:9', /^9 addresses are too many .* 8 at most/],
+    ] as const) {
+      assert.match(nodeProblem(node) ?? '', sentence, node);
+    }
+  });
+
+  it('is on this machine if all of its addresses are', () => {
+    assert.equal(isLocalNode('127.0.0.1:1,unix:/x'), true);
+    assert.equal(isLocalNode('127.0.0.1:1,10.0.0.1:1'), false);
   });
 });
 

@@ -34,7 +34,10 @@ export function attachCommand(context: CommandContext): Command {
   const command = newCommand('attach', 'make a volume a block device of this machine')
     .argument('<volume>', "the volume's name on its node")
     .addOption(
-      new Option('--node <address>', 'the storage node, as host:port or unix:/path')
+      new Option(
+        '--node <address>',
+        'the storage node, as host:port or unix:/path, or several addresses of it with commas between',
+      )
         .env('BLKFERRY_NODE')
         .default('', "the daemon's own"),
     )
