@@ -28,7 +28,7 @@ Kinds: ${TEST_KINDS.join(', ')}.
   --only TEXT          run the files whose path contains TEXT
   --name PATTERN       run the tests whose name matches PATTERN
   --jobs N             test files run at the same time (default 2; 1 for faults, interop, system)
-  --timeout-seconds N  most time one test file may take (default: by kind, 60 to 900)
+  --timeout-seconds N  most time one test file may take (default: by kind, 60 to 1800)
   --verbose            print every test, not only every file
   --report FILE        also write counts, failures and skips to FILE as JSON
   --allowed-skips FILE a skip that FILE does not allow is a failure
@@ -51,7 +51,7 @@ const FILE_TIMEOUT_SECONDS = {
   integration: 240,
   faults: 480,
   interop: 300,
-  system: 900,
+  system: 1800,
 };
 
 const rootDirectory = fileURLToPath(new URL('../..', import.meta.url));

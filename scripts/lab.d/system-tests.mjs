@@ -32,8 +32,9 @@ const lab = join(rootDirectory, 'scripts/lab');
 /** All files of a place in one boot, some ten times slower than on an ordinary machine. */
 const PLACE_LIMIT_SECONDS = 1800;
 
-/** The driver as it is loaded after an installation: kmod/modprobe.d. */
-const LOAD_NBD = 'modprobe nbd nbds_max=0 max_part=0';
+/** The driver as it is loaded after an installation (kmod/modprobe.d), and what makes networks and disks bad. */
+const LOAD_MODULES =
+  'modprobe nbd nbds_max=0 max_part=0; modprobe -a veth sch_netem loop dm-mod dm-flakey';
 
 const PLACES = {
   host: { has: (file) => !PLACES.vm.has(file) && !PLACES.xen.has(file) },
@@ -118,7 +119,7 @@ async function runPlace(name, folder, allowed, output) {
   const { only } = PLACES[name];
   const words = [
     ...[lab, name, '--timeout', String(PLACE_LIMIT_SECONDS), '--share', share],
-    ...['--udev', join(rootDirectory, 'kmod/udev'), 'sh', '-c', `${LOAD_NBD}; exec "$0" "$@"`],
+    ...['--udev', join(rootDirectory, 'kmod/udev'), 'sh', '-c', `${LOAD_MODULES}; exec "$0" "$@"`],
   ];
   return [await runTests(words, testWords(only, share, allowed), share, only, output)];
 }

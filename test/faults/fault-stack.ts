@@ -9,19 +9,20 @@ import { fileURLToPath } from 'node:url';
 import { createAdminClient, type AdminClient } from '#daemon/cli/admin-client.js';
 import { connectNbd, type NbdConnection } from '#daemon/cli/selftest/nbd-connection.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
-import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
+import { createNodeClient } from '#daemon/transport/node-client.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
 import { attachRequest } from '#test/support/attach-request.js';
 import { FaultyRelay } from '#test/support/faulty-relay.js';
-import { RunningProgram } from '#test/support/program.js';
+import { PATIENCE, RunningProgram } from '#test/support/program.js';
+import type { NodeNetwork } from './node-network.js';
 
 const PROGRAMS = fileURLToPath(new URL('../../../daemon/dist/program/', import.meta.url));
 /** Of the test's own calls; also in an emulated machine. */
 const CALL_TIMEOUT_MS = 60_000;
 
 /** With these a silent node is given up after 1 to 1.2 s. */
-export const PROBE_INTERVAL_MS = 200;
-export const PROBE_TIMEOUT_MS = 1000;
+export const PROBE_INTERVAL_MS = 200 * PATIENCE;
+export const PROBE_TIMEOUT_MS = 1000 * PATIENCE;
 
 /** The longest time from a node's silence to its being given up. */
 export const PROBE_BOUND_MS = PROBE_TIMEOUT_MS + PROBE_INTERVAL_MS;
@@ -31,7 +32,7 @@ type Settings = Readonly<Record<string, string>>;
 const DAEMON_SETTINGS: Settings = {
   BLKFERRY_PROBE_INTERVAL: `${PROBE_INTERVAL_MS}ms`,
   BLKFERRY_PROBE_TIMEOUT: `${PROBE_TIMEOUT_MS}ms`,
-  BLKFERRY_CONNECT_TIMEOUT: '1s',
+  BLKFERRY_CONNECT_TIMEOUT: `${PATIENCE}s`,
   BLKFERRY_CHECKSUM: 'on',
 };
 
@@ -40,6 +41,8 @@ export interface FaultStackOptions {
   readonly daemon?: Settings;
   /** Addresses of the node, each a relay; 1 if absent. */
   readonly ways?: number;
+  /** The node is in a network of its own, and reached there instead of through relays. */
+  readonly network?: NodeNetwork;
   /** Where the node keeps its volumes, if not in the folder. */
   readonly dataDirectory?: string;
 }
@@ -72,7 +75,9 @@ export class FaultDaemon {
       ...['--admin-socket', inFolder('admin.sock'), '--nbd-socket', inFolder('nbd.sock')],
       ...['--state-directory', inFolder('state'), '--runtime-directory', inFolder('run')],
     ];
-    this.#program = await startProgram('blkferryd', args, this.settings, this.ownGroup);
+    this.#program = await startProgram('blkferryd', args, this.settings, {
+      ownGroup: this.ownGroup,
+    });
   }
 
   get adminSocket(): string {
@@ -118,14 +123,15 @@ export class FaultStack {
   ): Promise<FaultStack> {
     const nodeSocket = path.join(folder, 'node.sock');
     const relays: FaultyRelay[] = [];
-    for (let way = 1; way <= (options.ways ?? 1); way += 1) {
+    const ways = options.network === undefined ? (options.ways ?? 1) : 0;
+    for (let way = 1; way <= ways; way += 1) {
       relays.push(await FaultyRelay.start(path.join(folder, `way${way}.sock`), nodeSocket));
     }
-    const storage = createGrpcStorageClient({
-      address: `unix:${nodeSocket}`,
+    const storage = createNodeClient({
+      address: options.network?.addresses ?? `unix:${nodeSocket}`,
       callTimeoutMs: CALL_TIMEOUT_MS,
       sessionTimes: { openTimeoutMs: 5000, probeIntervalMs: 1000, probeTimeoutMs: 5000 },
-      insecure: false,
+      insecure: options.network !== undefined,
       clock: SYSTEM_CLOCK,
     });
     const stack = new FaultStack(folder, options, relays, storage);
@@ -171,8 +177,10 @@ export class FaultStack {
 
   async addDaemon(): Promise<FaultDaemon> {
     const folder = path.join(this.folder, `daemon${this.#daemons.length + 1}`);
-    const settings = { ...DAEMON_SETTINGS, ...this.options.daemon };
-    const node = this.relays.map(({ address }) => address).join(',');
+    const { network } = this.options;
+    const plain = network === undefined ? {} : { BLKFERRY_INSECURE: 'true' };
+    const settings = { ...DAEMON_SETTINGS, ...plain, ...this.options.daemon };
+    const node = network?.addresses ?? this.relays.map(({ address }) => address).join(',');
     const daemon = new FaultDaemon(folder, node, settings);
     this.#daemons.push(daemon);
     await daemon.start();
@@ -180,9 +188,15 @@ export class FaultStack {
   }
 
   async startNode(): Promise<void> {
-    const address = `unix:${path.join(this.folder, 'node.sock')}`;
+    const { network, node: settings } = this.options;
+    const address = network?.listen ?? `unix:${path.join(this.folder, 'node.sock')}`;
     const args = ['--data-directory', this.dataDirectory, '--listen', address];
-    this.#node = await startProgram('blkferry-node', args, this.options.node);
+    this.#node =
+      network === undefined
+        ? await startProgram('blkferry-node', args, settings)
+        : await startProgram('blkferry-node', [...args, '--insecure'], settings, {
+            prefix: network.prefix,
+          });
   }
 
   async stop(): Promise<void> {
@@ -198,10 +212,10 @@ async function startProgram(
   name: string,
   args: readonly string[],
   environment: Settings = {},
-  ownGroup = false,
+  { ownGroup = false, prefix = [] }: { ownGroup?: boolean; prefix?: readonly string[] } = {},
 ): Promise<RunningProgram> {
-  const script = path.join(PROGRAMS, `${name}.js`);
-  const { program } = await RunningProgram.start(script, args, {
+  const [command = '', ...words] = [...prefix, path.join(PROGRAMS, `${name}.js`), ...args];
+  const { program } = await RunningProgram.start(command, words, {
     readyLine: /ready: /,
     environment,
     ownGroup,

@@ -10,9 +10,10 @@ import { CheckedLoad } from '#daemon/cli/selftest/checked-load.js';
 import type { CuttableDevice } from '#daemon/cli/selftest/load-lane.js';
 import { SeededChance } from '#daemon/cli/selftest/seeded-chance.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { PATIENCE } from '#test/support/program.js';
 
 /** A load on all suites' stacks: enough to have requests everywhere, little enough for two cores. */
-const REQUESTS_PER_SECOND = 1500;
+const REQUESTS_PER_SECOND = Math.ceil(1500 / PATIENCE);
 const CONNECTIONS = 3;
 const DEPTH = 16;
 
@@ -20,7 +21,7 @@ const DEPTH = 16;
 const ANSWERS_AFTER = 30;
 
 /** After a fault is over, the stack must be well again within this: a start of both programs, tripled. */
-const RECOVERY_MS = 20_000;
+const RECOVERY_MS = 20_000 * PATIENCE;
 const POLL_MS = 5;
 
 /**

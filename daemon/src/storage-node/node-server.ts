@@ -22,6 +22,9 @@ import { storageHandlers, type CallerOf } from './storage-handlers.js';
 import { StorageService } from './storage-service.js';
 import { newWriteVerifier } from './write-verifiers.js';
 
+/** No session is left then: who is there reads that the server goes and goes too, who is not never will. */
+const GOODBYE_MS = 1000;
+
 export interface NodeOptions
   extends Omit<StorageServiceOptions, 'writeVerifier' | 'insecure'>, Protection {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
@@ -114,7 +117,8 @@ class NodeServer {
     for (const session of sessions) session.drain(reason);
     await this.#within(untilMs, Promise.all(sessions.map((session) => session.whenGone())));
     await this.#within(untilMs, this.#flush(held, failures));
-    await this.#within(untilMs, this.#shutDown());
+    const goodbyeMs = this.service.options.clock.nowMs() + GOODBYE_MS;
+    await this.#within(Math.min(untilMs, goodbyeMs), this.#shutDown());
     this.server.forceShutdown();
     await catalog.close();
     if (failures.length > 0) throw new StorageError('internal', failures.join('; '));

@@ -45,6 +45,14 @@ export function explainCallError(
   const text = typeof details === 'string' ? details : '';
   const sentence = tlsSentenceIn(text);
   if (sentence !== undefined) return new StorageError('unavailable', sentence, { cause: error });
+  const [, http] = /^Received HTTP status code (\d+)/.exec(text) ?? [];
+  if (http !== undefined) {
+    return new StorageError(
+      'unavailable',
+      `what answers at ${address} is no blkferry ${who}: it says HTTP ${http}; is the address right?`,
+      { cause: error },
+    );
+  }
   const reason = REASONS.find(([pattern]) => pattern.test(text))?.[1];
   if (code === DEADLINE_EXCEEDED) {
     return new StorageError(

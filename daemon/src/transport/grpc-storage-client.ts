@@ -52,8 +52,8 @@ class GrpcStorageClient implements StorageClient {
     this.#client = newChannel(options);
   }
 
-  getNode(): Promise<NodeMessage> {
-    return this.#call('GetNode', {});
+  getNode(timeoutMs?: number): Promise<NodeMessage> {
+    return this.#call('GetNode', {}, timeoutMs);
   }
 
   createVolume(request: CreateVolumeRequestMessage): Promise<CreateVolumeReplyMessage> {
@@ -120,10 +120,13 @@ class GrpcStorageClient implements StorageClient {
     silent.close();
   }
 
-  #call<Reply>(name: string, request: object): Promise<Reply> {
+  #call<Reply>(
+    name: string,
+    request: object,
+    timeoutMs = this.options.callTimeoutMs,
+  ): Promise<Reply> {
     const method = STORAGE_SERVICE[name];
     if (method === undefined) throw new Error(`storage.proto has no ${name}`);
-    const { callTimeoutMs } = this.options;
     const client = this.#client;
     return new Promise((resolve, reject) => {
       client.makeUnaryRequest(
@@ -131,7 +134,7 @@ class GrpcStorageClient implements StorageClient {
         method.requestSerialize,
         method.responseDeserialize,
         request,
-        { deadline: Date.now() + callTimeoutMs },
+        { deadline: Date.now() + timeoutMs },
         (error, reply) => {
           if (error?.code === status.DEADLINE_EXCEEDED) this.#leave(client);
           if (error === null) resolve(reply as Reply);

@@ -13,5 +13,9 @@ export function createNodeClient(options: StorageClientOptions): StorageClient {
   const create = (address: string): StorageClient =>
     createGrpcStorageClient({ ...options, address });
   if (addresses.length === 1) return createGrpcStorageClient(options);
-  return new NodeRoutes({ addresses, create, clock: options.clock });
+  const { clock, sessionTimes } = options;
+  return new NodeRoutes({
+    ...{ addresses, create, clock },
+    answerTimeoutMs: sessionTimes.openTimeoutMs,
+  });
 }

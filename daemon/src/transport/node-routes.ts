@@ -29,6 +29,11 @@ export interface NodeRoutesOptions {
   /** Two or more, the preferred one first. */
   readonly addresses: readonly string[];
   readonly create: (address: string) => StorageClient;
+  /**
+   * An address that has not answered by then is given up, and with it the connection that was begun: one that
+   * was begun while the network was down would go on only when TCP asks again.
+   */
+  readonly answerTimeoutMs: number;
   readonly clock: Clock;
 }
 
@@ -41,6 +46,7 @@ export class NodeRoutes implements StorageClient {
   readonly address: string;
   readonly #routes: Route[];
   readonly #clock: Clock;
+  readonly #answerTimeoutMs: number;
   /** The one that answered last. Undefined while none is known to lead to the node. */
   #used: Route | undefined;
   /** Where a search begins: behind the one that failed. */
@@ -49,10 +55,11 @@ export class NodeRoutes implements StorageClient {
   /** The node's id, and by which address it was heard. */
   #node: { readonly id: string; readonly address: string } | undefined;
 
-  constructor({ addresses, create, clock }: NodeRoutesOptions) {
+  constructor({ addresses, create, answerTimeoutMs, clock }: NodeRoutesOptions) {
     this.address = addresses.join(',');
     this.#routes = addresses.map((address) => ({ address, client: create(address) }));
     this.#clock = clock;
+    this.#answerTimeoutMs = answerTimeoutMs;
   }
 
   getNode(): Promise<NodeMessage> {
@@ -176,7 +183,7 @@ export class NodeRoutes implements StorageClient {
 
   /** @throws StorageError if another node answers there, or none */
   async #ask({ address, client }: Route): Promise<void> {
-    const { nodeId } = await client.getNode();
+    const { nodeId } = await client.getNode(this.#answerTimeoutMs);
     this.#node ??= { id: nodeId, address };
     if (nodeId === this.#node.id) return;
     throw new StorageError(

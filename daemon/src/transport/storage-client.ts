@@ -23,7 +23,8 @@ export interface StorageClient {
   /** host:port or unix:/path, for messages. */
   readonly address: string;
 
-  getNode(): Promise<NodeMessage>;
+  /** @param timeoutMs a deadline of its own */
+  getNode(timeoutMs?: number): Promise<NodeMessage>;
   createVolume(request: CreateVolumeRequestMessage): Promise<CreateVolumeReplyMessage>;
   /** Sorted by name. */
   listVolumes(): Promise<VolumeMessage[]>;

@@ -42,7 +42,10 @@ class PretendWay {
     };
     return {
       address: this.address,
-      getNode: () => call('getNode', { nodeId: this.nodeId } as NodeMessage),
+      getNode: (timeoutMs?: number) => {
+        assert(timeoutMs === 5000 || timeoutMs === undefined);
+        return call('getNode', { nodeId: this.nodeId } as NodeMessage);
+      },
       listVolumes: () => call('listVolumes', []),
       deleteVolume: () => call('deleteVolume', undefined),
       openSession: (_open: unknown, events: SessionEvents): StorageSession => {
@@ -73,6 +76,7 @@ function pretendRoutes(count = 2): { routes: NodeRoutes; ways: PretendWay[]; clo
       assert(way);
       return way.client;
     },
+    answerTimeoutMs: 5000,
     clock,
   });
   return { routes, ways, clock };
