@@ -15,6 +15,7 @@ export function attachRequest(
     deviceConnections: 0,
     deviceBlockBytes: 0,
     attachmentId: '',
+    standby: false,
     ...more,
   };
 }

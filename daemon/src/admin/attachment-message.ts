@@ -32,6 +32,7 @@ export function describeAttachment(
     node: record.node,
     attachmentId: record.attachmentId,
     readOnly: record.readOnly,
+    standby: record.standby === true,
     generation: volume.generation,
     state: volume.draining ? 'draining' : STATES[state.name],
     detail: 'detail' in state ? state.detail : '',

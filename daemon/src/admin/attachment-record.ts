@@ -13,6 +13,8 @@ export const ATTACHMENT_RECORD = z.strictObject({
   /** What the node knows this writer by. */
   attachmentId: z.string().min(1),
   readOnly: z.boolean(),
+  /** Read without a lease until something is written; gone from then on. */
+  standby: z.literal(true).optional(),
   attachedUnixMs: z.int(),
   /** The block device of this kernel that shows it, if there is one. */
   device: z
@@ -29,8 +31,17 @@ export const ATTACHMENT_RECORD = z.strictObject({
 export type AttachmentRecord = z.infer<typeof ATTACHMENT_RECORD>;
 
 /** Of an attachment that begins: without a device, under an id of its own if none is given. */
-export function newRecord(facts: Omit<AttachmentRecord, 'device'>): AttachmentRecord {
+export function newRecord(
+  facts: Omit<AttachmentRecord, 'device' | 'standby'> & { readonly standby: boolean },
+): AttachmentRecord {
   const { exportName, volume, volumeId, node, readOnly, attachedUnixMs } = facts;
   const attachmentId = facts.attachmentId === '' ? randomUUID() : facts.attachmentId;
-  return { exportName, volume, volumeId, node, attachmentId, readOnly, attachedUnixMs };
+  const standby = facts.standby ? { standby: true as const } : {};
+  return { exportName, volume, volumeId, node, attachmentId, readOnly, attachedUnixMs, ...standby };
+}
+
+/** Of a standby whose lease is being taken over: after a restart it is a writer, and takes nothing over any more. */
+export function claimed(record: AttachmentRecord): AttachmentRecord {
+  const { standby: _was, ...writer } = record;
+  return writer;
 }

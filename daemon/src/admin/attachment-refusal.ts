@@ -13,11 +13,15 @@ const ATTACHMENT_ID = /^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
 
 /** @throws StorageError 'invalid' if what is asked for cannot be meant */
 export function refuseMalformed(request: AttachRequestMessage): void {
-  const { volume, exportName, node, attachmentId } = request;
+  const { volume, exportName, node, attachmentId, standby, readOnly, takeOver } = request;
   if (volume === '') throw new StorageError('invalid', 'the name of a volume is missing');
   checkExportName(exportName);
   const problem = nodeProblem(node);
   if (problem !== undefined) throw new StorageError('invalid', problem);
+  if (standby && (readOnly || takeOver)) {
+    const other = readOnly ? 'read-only' : 'take-over';
+    throw new StorageError('invalid', `standby and ${other} exclude each other: choose one`);
+  }
   if (attachmentId === '' || ATTACHMENT_ID.test(attachmentId)) return;
   throw new StorageError(
     'invalid',

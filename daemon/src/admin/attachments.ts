@@ -14,12 +14,11 @@ import type {
   DetachWish,
 } from '../rpc/admin-messages.js';
 import { StorageError } from '../rpc/storage-error.js';
-import type { StoragePool } from '../transport/storage-pool.js';
 import type { Volume } from '../volume/volume.js';
 import type { AttachmentFile } from './attachment-file.js';
 import { toExport } from './attachment-export.js';
 import { describeAttachment } from './attachment-message.js';
-import { newRecord, type AttachmentRecord } from './attachment-record.js';
+import { claimed, type AttachmentRecord } from './attachment-record.js';
 import {
   refuseClients,
   refuseMalformed,
@@ -37,7 +36,6 @@ import type { VolumeOpener } from './volume-opener.js';
 export interface AttachmentsOptions {
   readonly file: AttachmentFile;
   readonly opener: VolumeOpener;
-  readonly pool: StoragePool;
   readonly exports: ExportTable;
   readonly devices: DeviceKeeper;
   readonly logger: Logger;
@@ -101,7 +99,8 @@ export class Attachments {
       }
 
       refuseUsedId(request.attachmentId, this.#records());
-      const record = await this.#newRecord(exportName, node, request);
+      const nowMs = this.options.wallClock();
+      const record = await this.options.opener.newRecord(request, exportName, node, nowMs);
       refuseSecondWriter(record, this.#records());
       const attachment = this.#open(record, request.takeOver);
       const { opened } = attachment;
@@ -214,8 +213,13 @@ export class Attachments {
     const onChange = (): void => {
       void this.#order.run(exportName, () => this.#keepDevice(exportName));
     };
-    const opened = this.options.opener.open(record, { takeOver, onChange });
-    return { record, opened, device: undefined };
+    const onClaim = (): void => {
+      attachment.record = claimed(attachment.record);
+      if (this.#attachments.get(exportName) === attachment) this.#writeFile();
+    };
+    const opened = this.options.opener.open(record, { takeOver, onChange, onClaim });
+    const attachment: Attachment = { record, opened, device: undefined };
+    return attachment;
   }
 
   async #keepDevice(exportName: string): Promise<void> {
@@ -263,21 +267,6 @@ export class Attachments {
   #serveAgain({ record, opened }: Attachment): void {
     this.options.exports.add(toExport(record, opened.volume));
     opened.volume.resume();
-  }
-
-  async #newRecord(
-    exportName: string,
-    node: string,
-    request: AttachRequestMessage,
-  ): Promise<AttachmentRecord> {
-    const { pool, wallClock } = this.options;
-    const client = pool.take(node);
-    try {
-      const { volumeId } = await client.getVolume(request.volume);
-      return newRecord({ ...request, exportName, node, volumeId, attachedUnixMs: wallClock() });
-    } finally {
-      pool.give(node);
-    }
   }
 
   #records(): AttachmentRecord[] {

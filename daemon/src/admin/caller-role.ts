@@ -85,8 +85,8 @@ function need(method: string, request: object): { needed: Role; doing: string } 
     case 'GetDaemon':
       return { needed: 'viewer', doing: 'to look' };
     case 'Attach':
-      return (request as AttachRequestMessage).takeOver
-        ? { needed: 'admin', doing: 'to attach with take-over' }
+      return takesOver(request as AttachRequestMessage)
+        ? { needed: 'admin', doing: 'to attach with take-over or standby' }
         : { needed: 'operator', doing: 'to attach' };
     case 'Detach':
       return (request as DetachRequestMessage).force
@@ -99,4 +99,8 @@ function need(method: string, request: object): { needed: Role; doing: string } 
       // A call that is new and was not thought of here.
       return { needed: 'admin', doing: method };
   }
+}
+
+function takesOver({ takeOver, standby }: AttachRequestMessage): boolean {
+  return takeOver || standby;
 }

@@ -8,13 +8,14 @@ import type { DaemonConfig } from '../config/daemon-config.js';
 import { readBootId } from '../runtime/boot-id.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
+import type { AttachRequestMessage } from '../rpc/admin-messages.js';
 import { isLocalNode } from '../rpc/node-address.js';
 import type { StoragePool } from '../transport/storage-pool.js';
 import { ReplayFile, type RecoveredReplay } from '../volume/replay-file.js';
 import { ReplayLog } from '../volume/replay-log.js';
 import { MemoryReplayStore, type ReplayStore } from '../volume/replay-store.js';
 import { Volume } from '../volume/volume.js';
-import type { AttachmentRecord } from './attachment-record.js';
+import { newRecord, type AttachmentRecord } from './attachment-record.js';
 
 export interface OpenedVolume {
   readonly volume: Volume;
@@ -32,11 +33,29 @@ export class VolumeOpener {
     readonly logger: Logger,
   ) {}
 
+  /** What is to be kept of a new attachment. @throws StorageError if there is no such volume, or no node */
+  async newRecord(
+    request: AttachRequestMessage,
+    exportName: string,
+    node: string,
+    attachedUnixMs: number,
+  ): Promise<AttachmentRecord> {
+    const client = this.pool.take(node);
+    try {
+      const { volumeId } = await client.getVolume(request.volume);
+      return newRecord({ ...request, exportName, node, volumeId, attachedUnixMs });
+    } finally {
+      this.pool.give(node);
+    }
+  }
+
   /** Begins nothing: the caller starts the volume. One whose replay log cannot be used is fenced already. */
   open(
     record: AttachmentRecord,
     options: {
       readonly takeOver: boolean;
+      /** Of a standby: the lease is about to be taken over. What this throws hinders that. */
+      readonly onClaim: () => void;
       /** The volume's size or state is another than before. */
       readonly onChange?: () => void;
     },
@@ -52,6 +71,7 @@ export class VolumeOpener {
         description: `blkferryd[${process.pid}] on ${os.hostname()}, export ${record.exportName}`,
         readOnly: record.readOnly,
         takeOver: options.takeOver,
+        claiming: record.standby === true ? options.onClaim : undefined,
         expectedGeneration,
         checksum: this.#checksum(record.node),
         clock: SYSTEM_CLOCK,

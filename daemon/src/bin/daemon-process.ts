@@ -65,7 +65,6 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     file,
     devices,
     opener: new VolumeOpener(config, pool, logger),
-    pool,
     exports,
     logger,
     defaultNode: config.node,

@@ -113,6 +113,11 @@ export function changesContent(kind: BlockRequestKind): boolean {
   return kind === 'write' || kind === 'write-zeroes' || kind === 'trim';
 }
 
+/** Neither the content nor what of it is durable depends on such a request. */
+export function onlyLooks(kind: BlockRequestKind): boolean {
+  return kind === 'read' || kind === 'block-status' || kind === 'cache';
+}
+
 /** The bytes that a request or its reply carries; what the byte limits count. */
 export function carriedBytes(request: BlockRequest): number {
   return request.kind === 'write' || request.kind === 'read' ? request.lengthBytes : 0;

@@ -30,7 +30,7 @@ export function attachmentFields(attachment: AttachmentMessage): (readonly [stri
     ['volume', `${attachment.volume} (id ${attachment.volumeId})`],
     ['node', attachment.node],
     ['state', detail === '' ? attachment.state : `${attachment.state}: ${detail}`],
-    ['mode', attachment.readOnly ? 'read-only' : `writer, generation ${attachment.generation}`],
+    ['mode', modeInFull(attachment)],
     ['size', `${formatBytes(attachment.sizeBytes)} (${attachment.sizeBytes} bytes)`],
     ['block', `${attachment.blockBytes} bytes`],
     ['attached', momentInWords(attachment.attachedUnixMs)],
@@ -40,6 +40,13 @@ export function attachmentFields(attachment: AttachmentMessage): (readonly [stri
     ['reached at', attachment.uris.length === 0 ? 'nowhere' : attachment.uris.join('\n')],
     ...(counters === undefined ? [] : counterFields(counters)),
   ];
+}
+
+function modeInFull({ readOnly, standby, generation }: AttachmentMessage): string {
+  if (readOnly) return 'read-only';
+  return standby
+    ? 'standby: read so far, the first write takes it over'
+    : `writer, generation ${generation}`;
 }
 
 function deviceInWords({ device }: AttachmentMessage): string {

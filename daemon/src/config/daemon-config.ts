@@ -110,7 +110,7 @@ export const DAEMON_SETTINGS = {
   write_cache: choice(
     'off',
     ['off', 'on'],
-    'When a write is answered. off: when the node has it; on: when the replay log in the runtime directory has it, which is sooner. With on an error of the node, as when its disk is full, comes too late for the write: the volume then refuses everything until the daemon is restarted. A flush means the same with both.',
+    'When a write is answered. off: when the node has it; on: when the replay log in the runtime directory has it, which is sooner. With on an error of the node, as when its disk is full, comes too late for the write: the volume then refuses everything until the daemon is restarted, and a guest that migrates may miss its last writes. A flush means the same with both.',
   ),
   io_hold_timeout: durationOrNever(
     2 * MINUTE,

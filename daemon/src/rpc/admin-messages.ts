@@ -13,6 +13,7 @@ export interface AttachRequestMessage {
   deviceBlockBytes: number;
   /** A UUID; empty: the daemon chooses. */
   attachmentId: string;
+  standby: boolean;
 }
 
 export type DeviceChoice = 'unspecified' | 'none' | 'kernel';
@@ -68,6 +69,7 @@ export interface AttachmentMessage {
   counters: CountersMessage | undefined;
   attachedUnixMs: number;
   device: KernelDeviceMessage | undefined;
+  standby: boolean;
 }
 
 export interface KernelDeviceMessage {

@@ -29,6 +29,8 @@ export interface LeaseTableOptions {
    * the backend has completed: an old write must not be applied after a new writer's first.
    */
   readonly evictWriters: (volumeId: string, reason: StorageError) => Promise<void>;
+  /** Resolves when everything that was written to the volume is on stable storage, or cannot be. */
+  readonly makeDurable: (volumeId: string) => Promise<void>;
 }
 
 export class LeaseTable {
@@ -49,9 +51,10 @@ export class LeaseTable {
     request: AcquireLeaseRequestMessage,
     by: Claimant = TRUSTED_CLAIMANT,
   ): Promise<VolumeRecord> {
-    const { catalog, clock, turns, wallClock, evictWriters } = this.options;
+    const { catalog, clock, turns, wallClock, evictWriters, makeDurable } = this.options;
     return turns.run(request.volumeId, async () => {
       const record = this.#require(request.volumeId);
+      const former = record.holder?.attachmentId ?? request.attachmentId;
       const lease = decideLease(record, request, {
         holderIsLive: this.isHeld(record),
         nowUnixMs: wallClock(),
@@ -66,6 +69,7 @@ export class LeaseTable {
           `volume ${record.name} was taken over by ${holderWords(lease.holder)} (generation ${lease.generation})`,
         ),
       );
+      if (former !== request.attachmentId) await makeDurable(record.volumeId);
       return renewed;
     });
   }

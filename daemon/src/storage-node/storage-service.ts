@@ -20,6 +20,7 @@ import { TRUSTED_CALLER } from './access-caller.js';
 import { AccessControl } from './access-control.js';
 import { AccessGate } from './access-gate.js';
 import { checkAttachmentId } from './attachment-id.js';
+import { makeDurable } from './handover.js';
 import { LeaseTable, type Claimant } from './lease-table.js';
 import type { SessionHost } from './session-host.js';
 import { SessionStream, type SessionCall } from './session-stream.js';
@@ -58,6 +59,7 @@ export class StorageService implements SessionHost {
       turns: this.turns,
       isConnected: (volumeId, attachmentId) => this.sessions.isConnected(volumeId, attachmentId),
       evictWriters: (volumeId, reason) => this.sessions.evictWriters(volumeId, reason),
+      makeDurable: (volumeId) => makeDurable(this, volumeId),
     });
   }
 

@@ -17,12 +17,20 @@ export const UNKNOWN_FACTS: DeviceFacts = {
   },
 };
 
-export function toDeviceFacts(opened: OpenedFrame, readOnly: boolean): DeviceFacts {
+/** @param use what the volume is for: a standby's sessions only read, and yet it is written to later */
+export function toDeviceFacts(
+  opened: OpenedFrame,
+  use: 'reading' | 'writing' | 'standby',
+): DeviceFacts {
+  const { canWrite } = opened.capabilities;
   return {
     sizeBytes: opened.volume.sizeBytes,
     blockBytes: opened.volume.blockBytes,
     preferredBytes: opened.preferredBytes,
     requestBytesMax: opened.requestBytesMax,
-    capabilities: { ...opened.capabilities, canWrite: opened.capabilities.canWrite && !readOnly },
+    capabilities: {
+      ...opened.capabilities,
+      canWrite: use === 'standby' || (canWrite && use === 'writing'),
+    },
   };
 }

@@ -7,30 +7,15 @@ import type { BlockResult } from '../block/block-request.js';
 import type { Clock } from '../runtime/clock.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import { StorageError } from '../rpc/storage-error.js';
-import type { StorageClient, StorageSession } from '../transport/storage-client.js';
+import type { StorageSession } from '../transport/storage-client.js';
 import { DamageRow } from './damage-row.js';
 import { retryWaitMs } from './retry-policy.js';
+import { WriterLease, type LeaseOptions } from './writer-lease.js';
 
-/** Calls for the lease that a daemon which was killed just before may have left on their way. */
-const LATE_CALLS_OF_FORMER_RUN = 2;
-/**
- * Most calls for the lease that are believed to be under way although nobody awaits them. Whoever is evicted
- * more often than that has a double that uses its attachment id (a copied state directory), and gives way.
- */
-const LATE_CALLS_MAX = 8;
-
-export interface LinkOptions {
-  readonly client: StorageClient;
+export interface LinkOptions extends LeaseOptions {
   readonly volumeName: string;
   /** The volume that was attached before a restart; undefined takes whichever has the name. */
   readonly volumeId: string | undefined;
-  readonly attachmentId: string;
-  /** For people: which daemon this is. */
-  readonly description: string;
-  readonly readOnly: boolean;
-  readonly takeOver: boolean;
-  /** The generation of what waits to be replayed; 0 if nothing does. */
-  readonly expectedGeneration: number;
   readonly checksum: 'none' | 'crc32c';
   readonly clock: Clock;
   /** In [0, 1). */
@@ -46,17 +31,13 @@ export interface LinkEvents {
   resized(sizeBytes: number): void;
   /** The session ended or a try to open one failed; another try follows by itself. */
   down(reason: StorageError): void;
-  /** Another writer has the volume. No further try. */
-  fenced(reason: StorageError): void;
+  /** Another writer has the volume, perhaps after this one had it. No further try. */
+  fenced(reason: StorageError, wasHeld: boolean): void;
 }
 
 export class VolumeLink {
   #volumeId = '';
-  #generation = 0;
-  /** A lease that was lost, perhaps to a call of our own that came late; undefined otherwise. */
-  #lost: { readonly generation: number; readonly reason: StorageError } | undefined;
-  /** Calls for the lease that may still reach the node. */
-  #lateCalls = LATE_CALLS_OF_FORMER_RUN;
+  readonly #lease: WriterLease;
   #session: StorageSession | undefined;
   #failedTries = 0;
   readonly #damage = new DamageRow();
@@ -69,7 +50,9 @@ export class VolumeLink {
   constructor(
     readonly options: LinkOptions,
     readonly events: LinkEvents,
-  ) {}
+  ) {
+    this.#lease = new WriterLease(options);
+  }
 
   get volumeId(): string {
     return this.#volumeId;
@@ -77,7 +60,22 @@ export class VolumeLink {
 
   /** 0 for read-only volumes and before the lease. */
   get generation(): number {
-    return this.#generation;
+    return this.#lease.generation;
+  }
+
+  get use(): WriterLease['use'] {
+    return this.#lease.use;
+  }
+
+  /** Of a standby, something is to be written: its session ends, and the next one is a writer's. */
+  claim(): void {
+    this.#lease.claim();
+    this.#cancelRetry?.();
+    this.#cancelRetry = undefined;
+    this.#session?.close();
+    this.#session = undefined;
+    this.events.down(new StorageError('unavailable', 'the volume is being taken over'));
+    void this.#try();
   }
 
   /** What is left of a hold time: a node whose frames arrive damaged again and again is as good as away. */
@@ -119,14 +117,8 @@ export class VolumeLink {
   }
 
   /** Gives the lease up; call after `stop`. @throws StorageError */
-  async release(): Promise<void> {
-    if (this.#generation === 0) return;
-    const { client, attachmentId } = this.options;
-    await client.releaseLease({
-      volumeId: this.#volumeId,
-      attachmentId,
-      generation: this.#generation,
-    });
+  release(): Promise<void> {
+    return this.#lease.release(this.#volumeId);
   }
 
   async #try(): Promise<void> {
@@ -135,7 +127,7 @@ export class VolumeLink {
     try {
       if (this.#volumeId === '') await this.#findVolume(round);
       if (round !== this.#round) return;
-      if (!this.options.readOnly && this.#generation === 0) await this.#acquireLease(round);
+      if (this.#lease.isMissing) await this.#acquireLease(round);
       if (round !== this.#round) return;
       this.#openSession(round);
     } catch (error) {
@@ -163,24 +155,10 @@ export class VolumeLink {
   }
 
   async #acquireLease(round: number): Promise<void> {
-    const { client, attachmentId, description, expectedGeneration, takeOver } = this.options;
-    const lost = this.#lost;
-    const call = client.acquireLease({
-      volumeId: this.#volumeId,
-      attachmentId,
-      description,
-      // Granted only if nobody else has written since. And whoever took the volume over keeps it.
-      expectedGeneration: lost?.generation ?? expectedGeneration,
-      takeOver: takeOver && lost === undefined,
-    });
-    const lease = await call.catch((error: unknown) => {
-      if (isInDoubt(error)) this.#lateCalls = Math.min(this.#lateCalls + 1, LATE_CALLS_MAX);
-      throw error;
-    });
+    const generation = await this.#lease.acquire(this.#volumeId);
     if (round !== this.#round) return;
-    this.#generation = lease.generation;
-    this.#lost = undefined;
-    this.events.leased(lease.generation);
+    this.#lease.hold(generation);
+    this.events.leased(generation);
   }
 
   #openSession(round: number): void {
@@ -190,7 +168,7 @@ export class VolumeLink {
       {
         volumeId: this.#volumeId,
         attachmentId,
-        generation: this.#generation,
+        generation: this.generation,
         streamIndex: 0,
         checksum,
       },
@@ -223,17 +201,14 @@ export class VolumeLink {
     if (this.#stopped) return;
     this.#round += 1;
     this.#session = undefined;
-    if (reason.kind === 'fenced' && this.#mayBeOwnCall()) {
+    if (reason.kind === 'fenced' && this.#lease.lose(reason) === 'perhaps') {
       // Without a wait: who is shut out for good should hear of it now.
-      this.#lateCalls -= 1;
-      this.#lost = { generation: this.#generation, reason };
-      this.#generation = 0;
       this.events.down(reason);
       void this.#try();
       return;
     }
     if (reason.kind === 'fenced') {
-      this.events.fenced(withLoss(reason, this.#lost?.reason));
+      this.events.fenced(this.#lease.explain(reason), this.#lease.wasHeld);
       this.#settleFirstTry(reason);
       return;
     }
@@ -252,29 +227,10 @@ export class VolumeLink {
     this.#settleFirstTry(reason);
   }
 
-  /**
-   * AcquireLease is not idempotent: a call that was given up may arrive late, also one of a daemon that was
-   * killed, and evicts the session of the lease that was granted meanwhile.
-   */
-  #mayBeOwnCall(): boolean {
-    return this.#generation > 0 && this.#lateCalls > 0;
-  }
-
   #settleFirstTry(reason?: StorageError): void {
     const waiting = this.#firstTry;
     this.#firstTry = undefined;
     if (reason === undefined) waiting?.resolve();
     else waiting?.reject(reason);
   }
-}
-
-/** The call may have been carried out, or may yet be. */
-function isInDoubt(error: unknown): boolean {
-  return error instanceof StorageError && error.kind === 'unavailable';
-}
-
-/** Who took the volume, and what came of asking for it again. */
-function withLoss(reason: StorageError, loss: StorageError | undefined): StorageError {
-  if (loss === undefined) return reason;
-  return new StorageError('fenced', `${loss.message}; ${reason.message}`, { cause: reason });
 }

@@ -17,7 +17,12 @@ export type VolumeState =
   /** The node was away for longer than the hold time: requests fail with EIO until it is back. */
   | { readonly name: 'failing'; readonly detail: string }
   /** Nothing may be written any more: another writer has the volume, or an answered write is lost. */
-  | { readonly name: 'fenced'; readonly detail: string }
+  | {
+      readonly name: 'fenced';
+      readonly detail: string;
+      /** It was this writer's until then: what it had not flushed is nobody's to send any more. */
+      readonly takenOver: boolean;
+    }
   | { readonly name: 'closed' };
 
 export type VolumeStateName = VolumeState['name'];
@@ -37,6 +42,11 @@ export function moveTo(from: VolumeState, to: VolumeState): VolumeState {
     throw new Error(`a volume cannot move from ${from.name} to ${to.name}`);
   }
   return to;
+}
+
+/** True if what is left in the replay log must never be sent again. */
+export function isTakenOver(state: VolumeState): boolean {
+  return state.name === 'fenced' && state.takenOver;
 }
 
 /** @returns why a request is refused in this state, or undefined */

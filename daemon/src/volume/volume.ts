@@ -5,7 +5,7 @@
  * clients by `hasRoom`, so that they stop reading their sockets.
  */
 import { BlockError } from '../block/block-error.js';
-import { failed, type BlockRequest } from '../block/block-request.js';
+import { failed, onlyLooks, type BlockRequest } from '../block/block-request.js';
 import type { BlockCompletion, PacedBlockDevice } from '../block/block-device.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { checkRequest } from '../block/request-check.js';
@@ -19,7 +19,7 @@ import type { PipelineOptions } from './pipeline-options.js';
 import { countAnswer, type VolumeCounters } from './volume-counters.js';
 import { UNKNOWN_FACTS, toDeviceFacts } from './volume-facts.js';
 import { VolumeLink, type LinkOptions } from './volume-link.js';
-import { moveTo, refusalOf, type VolumeState } from './volume-state.js';
+import { isTakenOver, moveTo, refusalOf, type VolumeState } from './volume-state.js';
 import { Waiters } from './waiters.js';
 
 export interface VolumeOptions extends Pick<
@@ -87,8 +87,8 @@ export class Volume implements PacedBlockDevice {
       down: (reason) => {
         this.#down(reason);
       },
-      fenced: (reason) => {
-        this.#fence(reason.message);
+      fenced: (reason, wasHeld) => {
+        this.#fence(reason.message, wasHeld);
       },
     });
   }
@@ -147,6 +147,7 @@ export class Volume implements PacedBlockDevice {
   submit<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
     const refusal = refusalOf(this.#state, this.draining) ?? checkRequest(request, this.#facts);
     if (refusal === undefined) {
+      if (this.#link.use === 'standby' && !onlyLooks(request.kind)) this.#link.claim();
       this.#pipeline.submit(request, complete as BlockCompletion<BlockRequest>);
       return;
     }
@@ -185,7 +186,7 @@ export class Volume implements PacedBlockDevice {
       await untilIdle(isBusy, this.#idleWaiters, deadline);
     }
     deadline.cancel();
-    if (replayLog.count === 0) return;
+    if (replayLog.count === 0 || isTakenOver(this.#state)) return;
     throw undrained(this.options.link.volumeName, this.#state, deadlineMs, replayLog.bytes);
   }
 
@@ -229,7 +230,7 @@ export class Volume implements PacedBlockDevice {
   }
 
   #up(session: StorageSession, opened: OpenedFrame): void {
-    const facts = toDeviceFacts(opened, this.options.link.readOnly);
+    const facts = toDeviceFacts(opened, this.#link.use);
     this.#facts = facts;
     this.#cancelHold?.();
     this.#cancelHold = undefined;
@@ -266,11 +267,11 @@ export class Volume implements PacedBlockDevice {
     this.#pipeline.failAll(new BlockError('EIO', detail), 'forget');
   }
 
-  #fence(detail: string): void {
+  #fence(detail: string, takenOver = false): void {
     if (this.#state.name === 'fenced' || this.#state.name === 'closed') return;
     this.#link.stop();
     this.#cancelHold?.();
-    this.#moveTo({ name: 'fenced', detail });
+    this.#moveTo({ name: 'fenced', detail, takenOver });
     this.#pipeline.failAll(new BlockError('EIO', detail), 'keep');
     this.#tryWaiters.wake();
   }

@@ -90,7 +90,6 @@ export class AttachmentBench {
     this.attachments = new Attachments({
       file: new AttachmentFile(this.folder),
       opener: new VolumeOpener(config, pool, logger),
-      pool,
       exports: this.exports,
       devices,
       logger,

@@ -44,6 +44,7 @@ describe('requireRole', () => {
   });
   it('gives what can lose data or take it from others to admins alone', () => {
     assert.equal(least('Attach', { takeOver: true }), 'admin');
+    assert.equal(least('Attach', { standby: true }), 'admin');
     assert.equal(least('Detach', { force: true }), 'admin');
   });
   it('gives a call that it does not know to admins alone', () => {

@@ -21,6 +21,7 @@ export function attachment(fields: Partial<AttachmentMessage> = {}): AttachmentM
     node: '127.0.0.1:7600',
     attachmentId: 'attachment-1',
     readOnly: false,
+    standby: false,
     generation: 7,
     state: 'active',
     detail: '',

@@ -56,7 +56,12 @@ describe(`block-blkferry with ${XEN.name}`, { skip }, () => {
       assert.equal(bench.world.calls.length, length);
     });
 
-    for (const node of ['192.0.2.10:7600', '[2001:db8::1]:7600', 'unix:/run/node@1.sock']) {
+    for (const node of [
+      '192.0.2.10:7600',
+      '[2001:db8::1]:7600',
+      'unix:/run/node@1.sock',
+      'a:1,b:1',
+    ]) {
       it(`passes the node ${node} on`, async () => {
         await bench.run('add', bench.plug(7, `vm1@${node}`));
         assert.equal(bench.world.attachments['vm1']?.node, node);
@@ -66,6 +71,13 @@ describe(`block-blkferry with ${XEN.name}`, { skip }, () => {
     it('attaches read-only for a disk that is read-only', async () => {
       await bench.run('add', bench.plug(7, 'vm1', { mode: 'r' }));
       assert.equal(bench.world.attachments['vm1']?.readOnly, true);
+    });
+
+    it('takes no lease for a guest that is on its way here, before it writes', async () => {
+      await bench.run('add', bench.plug(7, 'vm1', { name: 'web--incoming' }));
+      await bench.run('add', bench.plug(8, 'vm2'));
+      const { vm1, vm2 } = bench.world.attachments;
+      assert.deepEqual([vm1?.standby, vm2?.standby], [true, false]);
     });
 
     it('waits for an attachment whose node has not answered yet', async () => {
@@ -342,6 +354,7 @@ function attachedByHand(
   return {
     attachmentId: 'by-hand',
     readOnly: false,
+    standby: false,
     node: '',
     state: 'active',
     looksUntilActive: 0,

@@ -59,6 +59,7 @@ function attach(world: FakeWorld): unknown {
   world.attachments[name] = {
     attachmentId: optionValue('--id'),
     readOnly,
+    standby: options.includes('--standby'),
     node,
     state: 'active',
     looksUntilActive: 0,
@@ -92,6 +93,7 @@ function describe(world: FakeWorld): unknown {
     node,
     attachmentId,
     readOnly,
+    standby: options.includes('--standby'),
     state: isActive ? attachment.state : 'connecting',
     detail: isActive ? 'says "why"' : '',
     uris: [`nbd+unix:///${name}?socket=/run/blkferry/nbd.sock`],

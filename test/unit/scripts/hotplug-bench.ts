@@ -43,6 +43,7 @@ export interface FakeDevice {
 export interface FakeAttachment {
   attachmentId: string;
   readOnly: boolean;
+  standby: boolean;
   node: string;
   state: string;
   /** Before it is in its state it is connecting, for so many looks at it. */
@@ -123,11 +124,11 @@ export class HotplugBench {
   plug(
     domain: number,
     target: string,
-    options: { mode?: string; vm?: string; disk?: number } = {},
+    options: { mode?: string; vm?: string; disk?: number; name?: string } = {},
   ): string {
-    const { mode = 'w', vm = `/vm/${domain}`, disk = 51712 } = options;
+    const { mode = 'w', vm = `/vm/${domain}`, disk = 51712, name = `guest${domain}` } = options;
     const backend = `backend/vbd/${domain}/${disk}`;
-    this.write(`/local/domain/${domain}/name`, `guest${domain}`);
+    this.write(`/local/domain/${domain}/name`, name);
     this.write(`/local/domain/${domain}/vm`, vm);
     for (const [key, value] of Object.entries({
       params: target,

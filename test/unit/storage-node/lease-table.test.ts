@@ -128,6 +128,8 @@ interface Fixture {
   readonly connected: Set<string>;
   /** Volume and reason of each eviction. */
   readonly evicted: string[];
+  /** Volumes that were made durable. */
+  readonly durable: string[];
   /** What an eviction waits for. */
   eviction: Promise<void>;
 }
@@ -138,11 +140,13 @@ function newFixture(): Fixture {
   const clock = new FakeClock();
   const connected = new Set<string>();
   const evicted: string[] = [];
+  const durable: string[] = [];
   const fixture: Fixture = {
     catalog,
     clock,
     connected,
     evicted,
+    durable,
     eviction: Promise.resolve(),
     leases: new LeaseTable({
       catalog,
@@ -154,6 +158,10 @@ function newFixture(): Fixture {
       evictWriters: (_volumeId, reason) => {
         evicted.push(`${reason.kind}: ${reason.message}`);
         return fixture.eviction;
+      },
+      makeDurable: (volumeId) => {
+        durable.push(volumeId);
+        return Promise.resolve();
       },
     }),
   };
@@ -188,6 +196,23 @@ describe('LeaseTable', () => {
     assert.deepEqual(evicted, [
       'fenced: volume v1 was taken over by daemon of a since 1970-01-01T00:00:01.000Z (generation 1)',
     ]);
+  });
+
+  it('makes durable what the writer before was answered, who cannot send it again any more', async () => {
+    const { leases, durable } = newFixture();
+    await leases.acquire(request('a'));
+    assert.deepEqual(durable, []);
+    await leases.acquire(request('b', { takeOver: true }));
+    assert.deepEqual(durable, ['id-v1']);
+    await leases.acquire(request('c', { takeOver: true }));
+    assert.deepEqual(durable, ['id-v1', 'id-v1']);
+  });
+
+  it('does not flush for a writer that comes back itself', async () => {
+    const { leases, durable } = newFixture();
+    await leases.acquire(request('a'));
+    await leases.acquire(request('a'));
+    assert.deepEqual(durable, []);
   });
 
   it('leaves everything as it was when the lease cannot be made durable', async () => {

@@ -1,6 +1,7 @@
 /** What happens to sessions and their requests, over real gRPC, when the lease of their volume moves. */
 import assert from 'node:assert/strict';
 import { afterEach, beforeEach, describe, it } from 'node:test';
+import { BlockError } from '#daemon/block/block-error.js';
 import { readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { LEASE_TIMEOUT_MS, ServedNode, until } from '#test/support/served-node.js';
 
@@ -36,6 +37,34 @@ describe('a lease that moves', () => {
     device.completeNext();
     assert.equal((await taken).generation, 2);
     assert.deepEqual(device.content.subarray(0, 512), BLOCK);
+  });
+
+  it('is granted when what the old writer was answered is on stable storage', async () => {
+    await served.open({ attachmentId: 'r' });
+    const old = await served.openWriter('a');
+    old.request(1, writeRequest(0, BLOCK));
+    assert.equal((await old.answers(1)).get(1)?.error, undefined);
+    const device = served.catalog.device('v1');
+    device.hold();
+    let granted = false;
+    const taken = served.acquire('b', true).then(() => {
+      granted = true;
+    });
+    await until(() => device.heldCount === 1);
+    assert.equal(device.submitted.at(-1)?.kind, 'flush');
+    await served.wire.call('GetNode', {});
+    assert.equal(granted, false);
+    device.completeNext();
+    await taken;
+  });
+
+  it('is granted when that is impossible, and the log says what was lost', async () => {
+    const [reader] = await served.open({ attachmentId: 'r' });
+    await served.openWriter('a');
+    served.catalog.device('v1').flushError = new BlockError('EIO', 'the disk broke');
+    assert.equal((await served.acquire('b', true)).generation, 2);
+    assert.match(served.logged.join('\n'), /flush_failed: volume v1 could not be made durable/);
+    assert.equal((await reader.ended).code, 'UNAVAILABLE');
   });
 
   it('leaves nothing of the old writer that could be executed later', async () => {

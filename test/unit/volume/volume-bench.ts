@@ -20,6 +20,7 @@ export async function openVolume(
     node?: PretendNode;
     readOnly?: boolean;
     takeOver?: boolean;
+    claiming?: () => void;
     replayBytesMax?: number;
   } = {},
 ): Promise<Bench> {
@@ -35,6 +36,7 @@ export async function openVolume(
       description: 'test',
       readOnly: overrides.readOnly ?? false,
       takeOver: overrides.takeOver ?? false,
+      claiming: overrides.claiming,
       expectedGeneration: 0,
       checksum: 'none',
       clock,

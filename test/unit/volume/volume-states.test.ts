@@ -78,6 +78,7 @@ describe('Volume while its node is away', () => {
     assert.deepEqual(states.at(-1), {
       name: 'fenced',
       detail: 'blkferryd on host b has taken the volume over; volume v1 had another writer',
+      takenOver: true,
     });
     assert.deepEqual(node.takeOvers, [true, false], 'it does not take back what it lost');
   });

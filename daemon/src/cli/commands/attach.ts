@@ -23,6 +23,7 @@ interface AttachOptions extends DaemonOptions, OutputOptions {
   readonly name: string;
   readonly readOnly?: boolean;
   readonly takeOver?: boolean;
+  readonly standby?: boolean;
   /** Undefined: the daemon decides. */
   readonly device?: boolean;
   readonly connections?: number;
@@ -46,6 +47,10 @@ export function attachCommand(context: CommandContext): Command {
     )
     .option('--read-only', 'refuse writes; needs no lease')
     .option('--take-over', 'take the volume away from another writer, dead or alive')
+    .option(
+      '--standby',
+      'take it over only when something is written: for the destination of a live migration',
+    )
     .option('--device', 'fail where the kernel cannot show it as a block device')
     .option('--no-device', 'for NBD clients only')
     .addOption(
@@ -71,7 +76,8 @@ async function runAttach(
   volume: string,
   options: AttachOptions,
 ): Promise<void> {
-  const { node, name: exportName, readOnly = false, takeOver = false, device } = options;
+  const { node, name: exportName, readOnly = false, takeOver = false, standby = false } = options;
+  const { device } = options;
   const request: AttachRequestMessage = {
     volume,
     node,
@@ -82,6 +88,7 @@ async function runAttach(
     deviceConnections: options.connections ?? 0,
     deviceBlockBytes: options.blockSize ?? 0,
     attachmentId: options.id ?? '',
+    standby,
   };
   const reply = await context.withDaemon(options, ATTACH_TIMEOUT_MS, async (daemon) => {
     try {

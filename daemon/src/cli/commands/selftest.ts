@@ -179,6 +179,7 @@ async function onVolume(
 async function attach(daemon: AdminClient, name: string, node: string): Promise<NbdTarget> {
   const { attachment, existed } = await daemon.attach({
     ...{ volume: name, node, exportName: name, readOnly: false, takeOver: false },
+    standby: false,
     ...{ device: 'none', deviceConnections: 0, deviceBlockBytes: 0, attachmentId: '' },
   });
   if (existed) {
