@@ -52,6 +52,8 @@ export class PretendNode implements StorageClient {
   /** Sessions say that they have copied what was sent. They have not: who changes a payload then sees it. */
   takesAtOnce = true;
   bytesInFlightMax = NODE_BYTES * 4;
+  /** Those who want to hear that the node is connected. */
+  readonly awaiting = new Set<() => void>();
   #durable = Buffer.alloc(NODE_BYTES);
   #held = Buffer.alloc(NODE_BYTES);
   #verifier = 1n;
@@ -117,6 +119,11 @@ export class PretendNode implements StorageClient {
   loseUnflushedSilently(): void {
     this.#held = Buffer.from(this.#durable);
     this.#verifier += 1n;
+  }
+
+  onceConnected(callback: () => void): () => void {
+    this.awaiting.add(callback);
+    return () => this.awaiting.delete(callback);
   }
 
   getVolume(): Promise<VolumeMessage> {

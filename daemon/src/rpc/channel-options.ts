@@ -52,7 +52,8 @@ export const CLIENT_OPTIONS: ChannelOptions = {
   // A node that was restarted must be found at once: the default backs off up to two minutes.
   'grpc.initial_reconnect_backoff_ms': 50,
   'grpc.min_reconnect_backoff_ms': 50,
-  'grpc.max_reconnect_backoff_ms': 250,
+  // Those who wait are told (`onceConnected`), so that this is the longest time from its start until it is found.
+  'grpc.max_reconnect_backoff_ms': 100,
   // Connections are not shared between clients of the same address behind their backs.
   'grpc.use_local_subchannel_pool': 1,
   // Names and proxies: an address of a node is an address.

@@ -1,8 +1,7 @@
 /** Health (grpc.health.v1) and reflection on a server of ours, so that grpcurl and other languages work at once. */
 import type { Server } from '@grpc/grpc-js';
-import { loadSync } from '@grpc/proto-loader';
-import { ReflectionService } from '@grpc/reflection';
 import { HealthImplementation, protoPath, type ServingStatus } from 'grpc-health-check';
+import { addLazyReflection } from './lazy-reflection.js';
 import { PROTO_FILES, PROTO_FOLDER } from './proto-root.js';
 
 const HEALTH_SERVICE = 'grpc.health.v1.Health';
@@ -18,11 +17,11 @@ export type SetHealth = (status: ServingStatus) => void;
 export function addStandardServices(server: Server, serviceName: string): SetHealth {
   const health = new HealthImplementation({ '': 'SERVING', [serviceName]: 'SERVING' });
   health.addToServer(server);
-  const definitions = loadSync([...PROTO_FILES, protoPath], { includeDirs: [PROTO_FOLDER] });
-  const reflection = new ReflectionService(definitions, {
+  addLazyReflection(server, {
+    files: [...PROTO_FILES, protoPath],
+    folder: PROTO_FOLDER,
     services: [serviceName, HEALTH_SERVICE],
   });
-  reflection.addToServer(server);
   return (status) => {
     health.setStatus('', status);
     health.setStatus(serviceName, status);

@@ -6,7 +6,7 @@
  * gone without a word looks alive to HTTP/2 until TCP gives up, after a quarter of an hour, and gRPC would
  * put every further call on it.
  */
-import { Client, status } from '@grpc/grpc-js';
+import { Client, connectivityState, status } from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
 import { clientCredentials, type Protection } from '../rpc/credentials.js';
@@ -28,6 +28,9 @@ import { explainCallError } from './call-error.js';
 import { GrpcStorageSession, type FrameStream, type SessionTimes } from './grpc-storage-session.js';
 import type { SessionEvents, StorageClient, StorageSession } from './storage-client.js';
 
+/** A watch of a channel is renewed after this time; it does nothing but wait. */
+const WATCH_MS = 60_000;
+
 export interface StorageClientOptions extends Protection {
   /** host:port or unix:/path. */
   readonly address: string;
@@ -46,6 +49,8 @@ class GrpcStorageClient implements StorageClient {
   readonly address: string;
   #client: Client;
   #closed = false;
+  /** Those who wait for a connection; one watch serves all. */
+  readonly #awaiting = new Set<() => void>();
 
   constructor(readonly options: StorageClientOptions) {
     this.address = options.address;
@@ -108,8 +113,38 @@ class GrpcStorageClient implements StorageClient {
     );
   }
 
+  onceConnected(callback: () => void): () => void {
+    if (isConnected(this.#client)) return () => undefined;
+    const isFirst = this.#awaiting.size === 0;
+    // Another object for each caller.
+    const waiting = (): void => {
+      callback();
+    };
+    this.#awaiting.add(waiting);
+    if (isFirst) this.#watch();
+    return () => this.#awaiting.delete(waiting);
+  }
+
+  #watch(): void {
+    const client = this.#client;
+    if (this.#closed || this.#awaiting.size === 0) return;
+    if (isConnected(client)) {
+      const awaiting = [...this.#awaiting];
+      this.#awaiting.clear();
+      for (const callback of awaiting) callback();
+      return;
+    }
+    const channel = client.getChannel();
+    // Asking for the state makes the channel connect.
+    const state = channel.getConnectivityState(true);
+    channel.watchConnectivityState(state, Date.now() + WATCH_MS, () => {
+      this.#watch();
+    });
+  }
+
   close(): void {
     this.#closed = true;
+    this.#awaiting.clear();
     this.#client.close();
   }
 
@@ -161,6 +196,10 @@ function readableFrame(decode: (bytes: Buffer) => object): (bytes: Buffer) => ob
       return StorageError.from(error);
     }
   };
+}
+
+function isConnected(client: Client): boolean {
+  return client.getChannel().getConnectivityState(false) === connectivityState.READY;
 }
 
 function newChannel(options: StorageClientOptions): Client {

@@ -121,6 +121,13 @@ export class NodeRoutes implements StorageClient {
     });
   }
 
+  onceConnected(callback: () => void): () => void {
+    const takeBack = this.#routes.map(({ client }) => client.onceConnected?.(callback));
+    return () => {
+      for (const one of takeBack) one?.();
+    };
+  }
+
   close(): void {
     for (const { client } of this.#routes) client.close();
   }

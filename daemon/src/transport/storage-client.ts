@@ -37,6 +37,12 @@ export interface StorageClient {
   /** Starts a session; events arrive after this call has returned. */
   openSession(open: Omit<OpenFrame, 'kind'>, events: SessionEvents): StorageSession;
 
+  /**
+   * Calls back once, when the node is connected that is not now; never if it is. A wait between two tries can end then.
+   * @returns what takes that back
+   */
+  onceConnected?(callback: () => void): () => void;
+
   /** Breaks the connection: open sessions end, calls reject. */
   close(): void;
 }

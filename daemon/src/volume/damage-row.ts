@@ -1,11 +1,12 @@
 /**
- * How often in a row a volume's sessions ended because data arrived damaged. Once is chance, and the session
- * is opened anew; again and again is a broken cable, card or memory, which a volume must not try for ever.
+ * How often in a row a volume's sessions opened well and ended badly: data arrived damaged, or the node could not make
+ * it durable. Once is chance, and the session is opened anew; again and again is a broken cable, card, memory or disk,
+ * which is as bad as a node that is away.
  * Pure: the clock belongs to the caller.
  */
 import { StorageError } from '../rpc/storage-error.js';
 
-/** A session must have gone on for this long without damage for the row to end; less proves little. */
+/** A session must have gone on for this long without that for the row to end; less proves little. */
 const UNDAMAGED_MS = 10_000;
 /** So many are no chance any more: what carries one frame in five wrongly is broken. */
 const ROW_LENGTH_BROKEN = 5;
@@ -15,7 +16,7 @@ export class DamageRow {
   #beganMs = 0;
   #lastMs = -Infinity;
 
-  /** The last session ended with damage, and none has proved since that this was chance. */
+  /** The last session ended badly, and none has proved since that this was chance. */
   get isSuspected(): boolean {
     return this.#length > 0;
   }
@@ -25,6 +26,14 @@ export class DamageRow {
     return this.#length >= ROW_LENGTH_BROKEN ? nowMs - this.#beganMs : 0;
   }
 
+  /** A session was ended on this side, because of what the node answered. */
+  broke(nowMs: number): void {
+    if (nowMs - this.#lastMs > UNDAMAGED_MS) this.#length = 0;
+    if (this.#length === 0) this.#beganMs = nowMs;
+    this.#length += 1;
+    this.#lastMs = nowMs;
+  }
+
   /**
    * A session, or a try to open one, has ended.
    * @returns what to tell people: the reason, and if damage does not end, that it does not
@@ -32,9 +41,7 @@ export class DamageRow {
   heard(reason: StorageError, address: string, nowMs: number): StorageError {
     if (nowMs - this.#lastMs > UNDAMAGED_MS) this.#length = 0;
     if (reason.kind !== 'damaged') return reason;
-    if (this.#length === 0) this.#beganMs = nowMs;
-    this.#length += 1;
-    this.#lastMs = nowMs;
+    this.broke(nowMs);
     if (this.#length < ROW_LENGTH_BROKEN) return reason;
     return new StorageError(
       'damaged',

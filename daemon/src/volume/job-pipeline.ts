@@ -26,12 +26,6 @@ import { SendWindow } from './send-window.js';
 import { WriteCache } from './write-cache.js';
 import { countAnswer, countLost, newCounters, type VolumeCounters } from './volume-counters.js';
 
-/**
- * The volume's own flushes may fail so often in a row; nobody else hears of them, and the log is full or about
- * to be. With the waits between sessions that is a second or more: a path that failed over, space that was freed.
- */
-const OWN_FLUSH_FAILURES_MAX = 8;
-
 export class JobPipeline {
   readonly counters: VolumeCounters = newCounters();
   readonly #inFlight: InFlightTable;
@@ -45,8 +39,6 @@ export class JobPipeline {
   #writeVerifier: bigint | undefined;
   #nextSequence: number;
   #backgroundFlush: Job | undefined;
-  /** In a row, of the volume's own flushes. */
-  #ownFlushesFailed = 0;
   #turnEnds = false;
 
   constructor(readonly options: PipelineOptions) {
@@ -163,13 +155,13 @@ export class JobPipeline {
     const { part, job, result } = settled;
     this.#window.release(job);
     if (part.isReplay) {
-      if (answer.error !== undefined) this.options.onLoss(replayDetail(job, answer.error));
+      if (answer.error !== undefined) this.#undurable(replayDetail(job, answer.error));
       return;
     }
     if (result === undefined) return;
     const owner = this.#inFlight.take(part.sequence);
     if (owner !== undefined) this.#settle(owner, result);
-    if (isFlushPart(part) && answer.error !== undefined) this.#flushFailed(job, answer.error);
+    if (isFlushPart(part) && answer.error !== undefined) this.#flushFailed(answer.error);
   }
 
   #unasked(sequence: number): void {
@@ -187,26 +179,24 @@ export class JobPipeline {
     if (result.error !== undefined && changesContent(kind)) this.#log.remove(job.sequence);
     if (result.error === undefined && kind === 'flush') this.#flushed(job);
     if (job.origin === 'client') this.#answer(job, result);
-    if (result.error !== undefined && kind === 'flush') this.#flushFailed(job, result.error);
+    if (result.error !== undefined && kind === 'flush') this.#flushFailed(result.error);
   }
 
   #flushed({ sequence }: Job): void {
-    this.#ownFlushesFailed = 0;
     const below = durableBelow(sequence, this.#inFlight.values());
     this.#log.dropBelow(Math.min(below, this.#resend.owedFrom));
   }
 
+  #flushFailed({ reason }: BlockError): void {
+    this.#undurable(`the node could not make answered writes durable: ${reason}`);
+  }
+
   /**
    * What a node could not make durable it may forget at any time, so nothing more is read from it before the log
-   * has been sent again; the node may not have thought of that (storage.proto, contract 4).
+   * has been sent again; the node may not have thought of that (storage.proto, contract 4). Who asked for a flush is
+   * told; if nobody did, and it does not end, the volume fails as one whose node is away.
    */
-  #flushFailed({ origin }: Job, { reason }: BlockError): void {
-    const sentence = `the node could not make answered writes durable: ${reason}`;
-    if (origin !== 'client') this.#ownFlushesFailed += 1;
-    if (this.#ownFlushesFailed >= OWN_FLUSH_FAILURES_MAX) {
-      this.options.onLoss(`${sentence} (${this.#ownFlushesFailed} times in a row)`);
-      return;
-    }
+  #undurable(sentence: string): void {
     this.#writeVerifier = undefined;
     this.options.onBroken(new StorageError('unavailable', sentence));
   }

@@ -78,7 +78,7 @@ export class VolumeLink {
     void this.#try();
   }
 
-  /** What is left of a hold time: a node whose frames arrive damaged again and again is as good as away. */
+  /** What is left of a hold time: a node whose sessions end badly again and again is as good as away. */
   holdLeftMs(holdMs: number): number {
     return Math.max(0, holdMs - this.#damage.lastsMs(this.options.clock.nowMs()));
   }
@@ -94,6 +94,7 @@ export class VolumeLink {
 
   /** Breaks the session as if the connection had been lost, and tries again. */
   restart(reason: StorageError): void {
+    this.#damage.broke(this.options.clock.nowMs());
     this.#session?.close();
     this.#onEnded(reason);
   }
@@ -175,7 +176,7 @@ export class VolumeLink {
       {
         opened: (facts) => {
           if (!heard()) return;
-          // Between a link that damages what it carries and a node, sessions open again and again.
+          // Over a link that damages what it carries, or before a disk that fails, sessions open again and again.
           if (!this.#damage.isSuspected) this.#failedTries = 0;
           this.events.up(session, facts);
           this.#settleFirstTry();
@@ -219,10 +220,16 @@ export class VolumeLink {
     );
     const waitMs = retryWaitMs(this.#failedTries, this.options.random());
     this.#failedTries += 1;
-    this.#cancelRetry = this.options.clock.setTimer(waitMs, () => {
-      this.#cancelRetry = undefined;
-      void this.#try();
-    });
+    const { client, clock } = this.options;
+    const retry = (): void => {
+      this.retryNow();
+    };
+    const cancelTimer = clock.setTimer(waitMs, retry);
+    const cancelConnected = client.onceConnected?.(retry);
+    this.#cancelRetry = () => {
+      cancelTimer();
+      cancelConnected?.();
+    };
     this.events.down(told);
     this.#settleFirstTry(reason);
   }

@@ -26,6 +26,7 @@ class PretendWay {
   /** undefined: never answers. */
   answers: 'yes' | StorageError | undefined = 'yes';
   readonly calls: string[] = [];
+  readonly awaiting = new Set<() => void>();
   readonly sessions: {
     readonly events: SessionEvents;
     readonly sent: number[];
@@ -58,6 +59,10 @@ class PretendWay {
             session.closed = true;
           },
         };
+      },
+      onceConnected: (callback: () => void) => {
+        this.awaiting.add(callback);
+        return () => this.awaiting.delete(callback);
       },
       close: () => this.calls.push('close'),
     } as unknown as StorageClient;
@@ -208,6 +213,21 @@ describe('a node with several addresses', () => {
     ways[0].answers = 'yes';
     await routes.listVolumes();
     assert.equal(ways[0].calls.at(-1), 'listVolumes');
+  });
+
+  it('tells of a connection over any of them', () => {
+    const { routes, ways } = pretendRoutes();
+    let told = 0;
+    const takeBack = routes.onceConnected(() => {
+      told += 1;
+    });
+    for (const { awaiting } of ways) for (const connected of awaiting) connected();
+    assert.equal(told, 2);
+    takeBack();
+    assert.deepEqual(
+      ways.map(({ awaiting }) => awaiting.size),
+      [0, 0],
+    );
   });
 
   it('closes every way', () => {

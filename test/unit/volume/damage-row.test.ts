@@ -47,4 +47,13 @@ describe('DamageRow', () => {
     assert.equal(row.heard(AWAY, 'node1:7600', 20_000), AWAY);
     assert.equal(row.isSuspected, false);
   });
+
+  it('counts sessions that were ended here for what the node answered', () => {
+    const row = new DamageRow();
+    for (const nowMs of [0, 500, 1000, 1500, 2000]) row.broke(nowMs);
+    assert.equal(row.isSuspected, true);
+    assert.equal(row.lastsMs(2500), 2500);
+    row.broke(12_001);
+    assert.equal(row.lastsMs(12_001), 0);
+  });
 });

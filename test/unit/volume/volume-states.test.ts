@@ -44,6 +44,19 @@ describe('Volume while its node is away', () => {
     );
   });
 
+  it('tries at once when the node is connected again, whatever is left of the wait', async () => {
+    const { volume, node, clock } = await openVolume();
+    node.away = new StorageError('unavailable', 'connection refused');
+    node.disconnect();
+    await clock.advance(5000);
+    assert.equal(node.awaiting.size, 1);
+    node.away = undefined;
+    for (const connected of node.awaiting) connected();
+    await settle();
+    assert.equal(volume.state.name, 'active');
+    assert.equal(node.awaiting.size, 0);
+  });
+
   it('keeps answered writes over the hold time', async () => {
     const { volume, node, clock } = await openVolume();
     await submitAsync(volume, writeRequest(0, block(9)));
