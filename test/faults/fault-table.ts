@@ -123,9 +123,12 @@ async function recovered({ record }: CheckedLoad, kind: string): Promise<void> {
 }
 
 /** @throws AssertionError if the condition does not come to hold within RECOVERY_MS */
-export async function waitFor(condition: () => boolean, what: string): Promise<void> {
+export async function waitFor(
+  condition: () => boolean | Promise<boolean>,
+  what: string,
+): Promise<void> {
   const untilMs = SYSTEM_CLOCK.nowMs() + RECOVERY_MS;
-  while (!condition()) {
+  while (!(await condition())) {
     assert(SYSTEM_CLOCK.nowMs() < untilMs, `not within ${RECOVERY_MS} ms: ${what}; seed ${SEED}`);
     await wait(POLL_MS);
   }

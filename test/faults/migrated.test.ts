@@ -1,18 +1,23 @@
 /**
- * Goal: a guest moves from one machine to another while it runs, and its disk with it. Method: two daemons, the
+ * Goal: a guest moves from one machine to another while it runs, and its disk with it; and the disk of a machine that is
+ * gone can be had elsewhere. Method: two daemons, the
  * second on standby while the load runs with the first; the load pauses as a guest does at the switch, and goes on
  * with the second. The first one stays alive all the time, as Dom0 does.
  */
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
+import { submitAsync } from '#daemon/block/block-device.js';
+import { readRequest, writeRequest } from '#daemon/block/block-request.js';
 import type { CheckedLoad } from '#daemon/cli/selftest/checked-load.js';
 import { attachRequest } from '#test/support/attach-request.js';
+import { PATIENCE } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { FaultStack, type FaultDaemon } from './fault-stack.js';
-import { assertKept, FaultTable, newLoad, randomPause } from './fault-table.js';
+import { assertKept, FaultTable, newLoad, randomPause, waitFor } from './fault-table.js';
 
 const MIB = 1024 * 1024;
 const VOLUME_BYTES = 16 * MIB;
+const BLOCK_BYTES = 512;
 const STANDBY = attachRequest('v1', { standby: true });
 
 describe('a guest that moves', () => {
@@ -89,3 +94,63 @@ describe('a guest that moves', () => {
     assertKept(load, 'the end');
   });
 });
+
+describe('a daemon that is gone for good', () => {
+  const folder = temporaryFolder();
+  const LEASE_TIMEOUT_MS = 3000 * PATIENCE;
+  let stack: FaultStack;
+
+  before(async () => {
+    const node = { BLKFERRY_LEASE_TIMEOUT: `${LEASE_TIMEOUT_MS}ms` };
+    stack = await FaultStack.start(folder, VOLUME_BYTES, { node });
+  });
+  after(() => stack.stop());
+
+  it('loses its lease to another when that has run out, and not before', async () => {
+    const dead = stack.daemon;
+    const heir = await stack.addDaemon();
+    await writeBlock(dead, 1);
+    await dead.kill();
+    const killedMs = performance.now();
+    const refused = await heir.admin.attach(attachRequest('v1')).then(
+      () => 'nothing',
+      (error: unknown) => (error as Error).message,
+    );
+    assert.match(
+      refused,
+      /volume v1 is held by blkferryd\[\d+\] on .*; detach it there or use --take-over/,
+    );
+    await waitFor(
+      () =>
+        heir.admin.attach(attachRequest('v1')).then(
+          () => true,
+          () => false,
+        ),
+      'the lease runs out',
+    );
+    const tookMs = performance.now() - killedMs;
+    // The node may have heard of the death a moment after it.
+    assert(tookMs > LEASE_TIMEOUT_MS * 0.9, `attached ${tookMs} ms after the death`);
+    assert.deepEqual(await readBlock(heir), Buffer.alloc(BLOCK_BYTES, 1));
+    await writeBlock(heir, 2);
+    await dead.start();
+    await waitFor(
+      async () => (await dead.admin.getAttachment('v1')).state === 'fenced',
+      'the daemon hears that its volume is with another',
+    );
+    assert.deepEqual(await readBlock(heir), Buffer.alloc(BLOCK_BYTES, 2));
+  });
+});
+
+async function writeBlock(daemon: FaultDaemon, fill: number): Promise<void> {
+  const device = await daemon.connect('v1');
+  await submitAsync(device, writeRequest(0, [Buffer.alloc(BLOCK_BYTES, fill)]));
+  await device.close();
+}
+
+async function readBlock(daemon: FaultDaemon): Promise<Buffer> {
+  const device = await daemon.connect('v1');
+  const { payload } = await submitAsync(device, readRequest(0, BLOCK_BYTES));
+  await device.close();
+  return payload;
+}
