@@ -2,7 +2,7 @@
  * Who is attached where: the daemons of one history, which of them serves the clients, and what an operator
  * does when one of them cannot go on. Faults come from fault-injection.ts.
  */
-import type { VolumeState } from '#daemon/volume/volume-state.js';
+import { isTakenOver, type VolumeState } from '#daemon/volume/volume-state.js';
 import type { HistoryModel } from './history-model.js';
 import type { HistoryPlan, PlannedRequest } from './history-plan.js';
 import { DaemonHost } from './daemon-host.js';
@@ -111,7 +111,9 @@ export class Conductor {
       return;
     }
     world.count('detached in order');
-    if (volume.unflushedBytes > 0) world.broken('drain', `${volume.unflushedBytes} bytes are left`);
+    // What was taken over is nobody's to send any more.
+    if (volume.unflushedBytes > 0 && !isTakenOver(volume.state))
+      world.broken('drain', `${volume.unflushedBytes} bytes are left`);
     await host.detach();
     this.options.onDeath(host);
     this.#current = this.attach(false);
