@@ -51,6 +51,8 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
         handshakeTimeoutMs: config['nbd.handshake_timeout'],
         payloadBytesMax: REQUEST_BYTES_MAX,
         connectionsMax: config['nbd.connections_max'],
+        connectionsPerPeerMax: config['nbd.connections_per_peer_max'],
+        handshakesMax: config['nbd.handshakes_max'],
       },
       clock: SYSTEM_CLOCK,
       eventsFor: (peer) => connectionLog(logger, warnings, peer),

@@ -41,6 +41,16 @@ export const NBD_SETTINGS = {
     { min: 1, max: 100_000 },
     'Most NBD clients at once on each address; a further one is disconnected. Each costs about 150 KiB.',
   ),
+  'nbd.connections_per_peer_max': integer(
+    256,
+    { min: 1, max: 100_000 },
+    'Most NBD clients at once from one machine (one address) over TCP; a further one is disconnected. A machine that goes wrong leaves room for the others.',
+  ),
+  'nbd.handshakes_max': integer(
+    128,
+    { min: 1, max: 100_000 },
+    'Most NBD clients at each address that have not chosen an export yet. For a further one, that which has been at it longest is disconnected: real clients need milliseconds, so those who only hold connections open keep nobody out.',
+  ),
   'nbd.handshake_timeout': duration(
     10 * SECOND,
     { min: 100, max: 10 * MINUTE },

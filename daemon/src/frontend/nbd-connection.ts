@@ -89,6 +89,11 @@ export class NbdConnection implements ExportClient {
     return this.#stopped;
   }
 
+  /** Ends a client that has not chosen an export. */
+  giveWay(reason: string): void {
+    this.#fail(reason);
+  }
+
   destroy(): void {
     this.#socket.destroy();
   }

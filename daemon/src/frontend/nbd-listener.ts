@@ -4,6 +4,7 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import type { Clock } from '../runtime/clock.js';
+import { ConnectionPlaces, type PlaceLimits } from './connection-places.js';
 import type { ExportTable } from './export-table.js';
 import {
   NbdConnection,
@@ -17,23 +18,21 @@ export interface ListenerOptions {
   readonly address: string;
   readonly exports: ExportTable;
   readonly protection: ClientProtection;
-  readonly limits: ConnectionLimits & {
-    /** Most clients at once; a further one is disconnected at once. */
-    readonly connectionsMax: number;
-  };
+  readonly limits: ConnectionLimits & PlaceLimits;
   readonly clock: Clock;
   /** Events of one connection; `peer` names it in the log. */
   readonly eventsFor: (peer: string) => ConnectionEvents;
 }
 
 export class NbdListener {
-  readonly #connections = new Set<NbdConnection>();
+  readonly #places: ConnectionPlaces<NbdConnection>;
   readonly #server: net.Server;
   #socketPath: string | undefined;
   #hostAndPort = '';
   #accepted = 0;
 
   private constructor(readonly options: ListenerOptions) {
+    this.#places = new ConnectionPlaces(options.limits);
     // Half-open: a client that closed its writing half still gets its answers.
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#accept(socket);
@@ -48,7 +47,7 @@ export class NbdListener {
   }
 
   get connectionCount(): number {
-    return this.#connections.size;
+    return this.#places.count;
   }
 
   /** `unix:/path` or `host:port`, with the port that was really taken. */
@@ -72,8 +71,8 @@ export class NbdListener {
         resolve();
       });
     });
-    await Promise.all([...this.#connections].map((connection) => connection.stop()));
-    for (const connection of this.#connections) connection.destroy();
+    await Promise.all(this.#places.holders().map((connection) => connection.stop()));
+    for (const connection of this.#places.holders()) connection.destroy();
     this.options.protection.door?.close();
     await closed;
   }
@@ -101,14 +100,14 @@ export class NbdListener {
     this.#accepted += 1;
     const peer = socket.remoteAddress ?? `unix#${this.#accepted}`;
     const events = this.options.eventsFor(peer);
-    const { connectionsMax } = this.options.limits;
-    if (this.#connections.size >= connectionsMax) {
-      events.protocolError(
-        `refused: ${connectionsMax} clients are connected (nbd.connections_max)`,
-      );
+    const refusal = this.#places.refusal(socket.remoteAddress);
+    if (refusal !== undefined) {
+      events.protocolError(refusal);
       socket.destroy();
       return;
     }
+    // A machine that is gone without a word leaves nothing behind: after two hours, by the kernel's default.
+    socket.setKeepAlive(true);
     const connection = new NbdConnection(
       socket,
       this.options.exports,
@@ -117,13 +116,17 @@ export class NbdListener {
       this.options.clock,
       {
         ...events,
+        opened: (...facts) => {
+          this.#places.identified(connection);
+          events.opened(...facts);
+        },
         closed: () => {
-          this.#connections.delete(connection);
+          this.#places.give(connection);
           events.closed();
         },
       },
     );
-    this.#connections.add(connection);
+    this.#places.take(connection, socket.remoteAddress);
   }
 }
 
