@@ -56,10 +56,15 @@ describe('a node that has two addresses', () => {
     ] as const) {
       await randomPause(0, 60);
       mend(other);
-      const connectionsBefore = other.connections;
+      const { counters: earlier } = await stack.daemon.admin.getAttachment('v1');
       await table.inject(kind, load, async () => {
         breakWay(used);
-        await waitFor(() => other.connections > connectionsBefore, 'the other way is used');
+        // With this way broken, only the other can have made it active again.
+        await waitFor(async () => {
+          const { state, counters } = await stack.daemon.admin.getAttachment('v1');
+          const isAnother = (counters?.reconnects ?? 0) > (earlier?.reconnects ?? 0);
+          return isAnother && state === 'active';
+        }, 'the other way is used');
       });
     }
     for (const relay of stack.relays) mend(relay);

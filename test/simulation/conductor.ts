@@ -128,14 +128,15 @@ export class Conductor {
       return;
     }
     if (state.name !== 'fenced') return;
-    const hasLease = model.holder === host.attachmentId;
-    if (hasLease && !model.diskIsSuspect)
-      world.broken('fencing needs a reason', `${host.attachmentId}: ${state.detail}`);
+    const { attachmentId } = host;
+    const isAlone = model.holder === attachmentId && !model.hasLostLease(attachmentId);
+    if (isAlone && !model.diskIsSuspect)
+      world.broken('fencing needs a reason', `${attachmentId}: ${state.detail}`);
     const { process } = host;
     world.schedule(this.options.random.between(50, 3_000), () => {
       if (process !== host.process || !host.isAlive) return;
       // Its own log can still be sent again: attached anew it goes on. Another's volume cannot be had back.
-      if (model.holder === host.attachmentId) {
+      if (model.holder === attachmentId && !model.hasLostLease(attachmentId)) {
         this.kill(host);
         host.start();
       } else this.giveUp(host);

@@ -114,6 +114,8 @@ export class FinalCheck {
       if (result === undefined) return;
       if (result.error === undefined) {
         const bytes = conductor.current.volume?.unflushedBytes ?? 0;
+        // What was sent again may be answered behind the flush; the next one finds it done.
+        if (bytes > 0 && tries < FLUSH_TRIES_MAX) continue;
         if (bytes > 0) world.broken('limits', `${bytes} bytes are logged after the last flush`);
         return;
       }

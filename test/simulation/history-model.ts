@@ -150,6 +150,11 @@ export class HistoryModel {
     this.#expose((change) => change.goesWithItsWriter, 'its replay log is void');
   }
 
+  /** Another has had the lease after this one, even if a late call of this one has it now. */
+  hasLostLease(holder: string): boolean {
+    return this.#movedAt.has(holder);
+  }
+
   /** The holder has heard of its lease. */
   leaseTold(holder: string, generation: number): void {
     if (generation <= this.#toldGeneration) return;
