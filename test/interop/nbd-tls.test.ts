@@ -253,4 +253,27 @@ describe('NBD over TLS', { skip }, () => {
       /the client offers a pre-shared key as \\"bob\\", which nbd\.psk_file does not have/,
     );
   });
+
+  it('uses new rules and keys without a restart, and disconnects whom they do not allow any more', async () => {
+    const [access, keys] = [path.join(folder, 'exports.toml'), path.join(folder, 'keys.psk')];
+    const owner = uriFor(holder('owner.test'), 'vol2');
+    const remaining = secured(holder('owner.test'));
+    await logged(/\(owner\.test[^"]*\) uses vol1.*(\n.*)*uses vol1/);
+    fs.writeFileSync(access, RULES.replace('"owner.test"', '"somebody.else"'));
+    await logged(/new rules from .*exports\.toml are in force; clients that they end: 1/);
+    await remaining;
+    await logged(/export vol1: the rules give it nothing now, and it had write/);
+    assert.notEqual((await runProgram('nbdinfo', ['--size', owner])).status, 0);
+    fs.writeFileSync(access, 'not a rule');
+    await logged(/new rules are not used, those of before stay in force: .*exports\.toml/);
+    fs.writeFileSync(access, RULES);
+    fs.writeFileSync(keys, `bob:${key}\n`);
+    await logged(/new pre-shared keys from .*keys\.psk are in force/);
+    const file = path.join(fs.mkdtempSync(path.join(folder, 'psk-')), 'keys.psk');
+    fs.writeFileSync(file, `alice:${key}\n`, { mode: 0o600 });
+    const alice = `nbds://alice@127.0.0.1:${port}/vol1?tls-psk-file=${file}`;
+    assert.notEqual((await runProgram('nbdinfo', ['--size', alice])).status, 0);
+    await logged(/in force; clients that they end: 1(.*\n)*.*in force; clients that they end: 0/);
+    assert.match(await runSuccessfully('nbdinfo', ['--size', owner]), /^16777216$/m);
+  });
 });

@@ -77,7 +77,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     logger.warn({ event: 'orphan_replay_log_found' }, sentence);
   }
   await atMost(RESTORE_WAIT_MS, attachments.restore());
-  await openNbd({ config, exports, logger, tls: tls.material }, listeners);
+  const endWatch = await openNbd({ config, exports, logger, tls: tls.material }, listeners);
   const admin = await openAdmin(config, {
     service: {
       attachments,
@@ -104,6 +104,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
       await closed;
       admin.endCalls();
       tls.stop();
+      endWatch();
       await audit.close();
       pool.close();
       unlockState();

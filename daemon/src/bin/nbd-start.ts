@@ -1,17 +1,14 @@
 /** The listeners for NBD clients at the daemon's start: what each address asks of them, and what is logged of them. */
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
-import { ExportRules } from '../config/export-rules.js';
-import { nbdUsesTls } from '../config/nbd-settings.js';
 import type { ExportTable } from '../frontend/export-table.js';
-import type { ClientProtection, ConnectionEvents } from '../frontend/nbd-connection.js';
+import type { ConnectionEvents } from '../frontend/nbd-connection.js';
 import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
-import { TlsDoor } from '../frontend/tls-door.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
-import { PreSharedKeys } from '../security/pre-shared-keys.js';
 import type { TlsMaterial } from '../security/tls-material.js';
+import { NbdProtection, PLAIN } from './nbd-protection.js';
 import { makeFolderOf } from './socket-folder.js';
 
 export interface NbdParts {
@@ -22,24 +19,23 @@ export interface NbdParts {
   readonly tls: TlsMaterial | undefined;
 }
 
-const PLAIN: ClientProtection = { door: undefined, access: undefined };
-
 /**
  * Opens them one after the other, the unix socket first.
  *
  * @param listeners gets each as soon as it is open
+ * @returns ends the watch of the files that say who may connect
  * @throws Error with a sentence, RuleFileError, PreSharedKeysError
  */
-export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promise<void> {
-  const { config, exports, logger } = parts;
+export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promise<() => void> {
+  const { config, exports, logger, tls } = parts;
   const socket = config['nbd.socket'];
   makeFolderOf(socket, 'nbd.socket');
   await clearStaleSocket(socket);
   const ports = config['nbd.tcp'];
-  const protection = ports.length === 0 ? PLAIN : tcpProtection(parts);
+  const protection = new NbdProtection(config, tls, logger);
   const places = [
     ['nbd.socket', `unix:${socket}`, PLAIN],
-    ...ports.map((port) => ['nbd.tcp', port, protection] as const),
+    ...ports.map((port) => ['nbd.tcp', port, protection.forTcp] as const),
   ] as const;
   const warnings = new RepeatedWarnings(logger, SYSTEM_CLOCK);
   for (const [setting, address, asked] of places) {
@@ -59,19 +55,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
     });
     listeners.push(await listening.catch((error: unknown) => refuseAddress(setting, error)));
   }
-}
-
-function tcpProtection({ config, tls }: NbdParts): ClientProtection {
-  if (!nbdUsesTls(config)) return PLAIN;
-  const keys = config['nbd.psk_file'];
-  return {
-    door: new TlsDoor({
-      material: tls,
-      preSharedKeys: keys === '' ? undefined : PreSharedKeys.fromFile(keys),
-      handshakeTimeoutMs: config['nbd.handshake_timeout'],
-    }),
-    access: ExportRules.fromFile(config['nbd.access_file']),
-  };
+  return protection.watch(listeners);
 }
 
 function refuseAddress(setting: string, cause: unknown): never {

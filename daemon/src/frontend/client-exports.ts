@@ -67,6 +67,11 @@ export class ClientExports implements ExportDirectory {
     }
   }
 
+  /** What the client may do with it now. */
+  rightTo(exportName: string): ExportDecision['right'] {
+    return this.#decide(exportName).right;
+  }
+
   #decide(exportName: string): ExportDecision {
     return (
       this.access?.decide(this.#names, exportName) ?? {

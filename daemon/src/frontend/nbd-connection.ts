@@ -49,6 +49,8 @@ export class NbdConnection implements ExportClient {
   #names: readonly string[] = [];
   #session: NbdSession | undefined;
   #exportName = '';
+  /** With which the session was opened. */
+  #right: 'read' | 'write' | undefined;
   #unregister: (() => void) | undefined;
   #stopped: Promise<void> | undefined;
   /** It was told why; what comes of that is no news. */
@@ -92,6 +94,17 @@ export class NbdConnection implements ExportClient {
   /** Ends a client that has not chosen an export. */
   giveWay(reason: string): void {
     this.#fail(reason);
+  }
+
+  /** There are new rules: ends a client that has more than they give it. @returns whether it did */
+  endUnallowed(): boolean {
+    if (this.#session === undefined) return false;
+    const right = this.#clientExports.rightTo(this.#exportName);
+    if (right === this.#right || right === 'write') return false;
+    this.#fail(
+      `the rules give it ${right ?? 'nothing'} now, and it had ${this.#right ?? 'nothing'}`,
+    );
+    return true;
   }
 
   destroy(): void {
@@ -173,6 +186,7 @@ export class NbdConnection implements ExportClient {
       return;
     }
     this.#exportName = exportName;
+    this.#right = this.#clientExports.rightTo(exportName);
     const socket = this.#socket;
     this.#session = new NbdSession({
       socket,

@@ -64,6 +64,11 @@ export class NbdListener {
       : `nbd+unix:///${name}?socket=${encodeURI(this.#socketPath)}`;
   }
 
+  /** There are new rules. @returns how many clients had more than they give, and are gone */
+  endUnallowed(): number {
+    return this.#places.holders().filter((connection) => connection.endUnallowed()).length;
+  }
+
   /** Takes no new client, lets those there have the answers they wait for, and ends. */
   async close(): Promise<void> {
     const closed = new Promise<void>((resolve) => {

@@ -6,16 +6,20 @@
 import { constants } from 'node:crypto';
 import type net from 'node:net';
 import tls from 'node:tls';
-import type { PreSharedKeys } from '../security/pre-shared-keys.js';
 import { certificateFacts } from '../security/certificate.js';
 import { acceptFailure, presentedBy, unbelievable } from '../security/tls-failure.js';
 import type { TlsMaterial } from '../security/tls-material.js';
+
+/** Pre-shared keys by the name that comes with one. */
+export interface KeyTable {
+  keyOf(identity: string): Buffer | undefined;
+}
 
 export interface TlsDoorOptions {
   /** The daemon's certificate and the authority of its clients; undefined: pre-shared keys only. */
   readonly material: TlsMaterial | undefined;
   /** Undefined: certificates only. */
-  readonly preSharedKeys: PreSharedKeys | undefined;
+  readonly preSharedKeys: KeyTable | undefined;
   /** For the handshake of TLS alone; that of NBD has its own, which began before. */
   readonly handshakeTimeoutMs: number;
 }
