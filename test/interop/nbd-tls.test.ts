@@ -276,4 +276,32 @@ describe('NBD over TLS', { skip }, () => {
     await logged(/in force; clients that they end: 1(.*\n)*.*in force; clients that they end: 0/);
     assert.match(await runSuccessfully('nbdinfo', ['--size', owner]), /^16777216$/m);
   });
+
+  // Behind all of the above: every refusal and every success has been told by then.
+  it('tells no key in logs, command lines, environments or answers', async () => {
+    const secrets = [key, key.toUpperCase(), ...privateKeyLines(folder)];
+    assert(secrets.length > 10);
+    const told = [
+      JSON.stringify(await stack.admin.listAttachments()),
+      JSON.stringify(await stack.admin.getDaemon()),
+    ];
+    for (const { pid, stderr } of [stack.daemon, stack.node]) {
+      told.push(stderr());
+      for (const name of ['cmdline', 'environ'])
+        told.push(fs.readFileSync(`/proc/${pid}/${name}`, 'latin1'));
+    }
+    for (const text of told) {
+      assert(text.length > 10);
+      for (const secret of secrets) assert(!text.includes(secret), `${secret} in ${text}`);
+    }
+  });
 });
+
+/** The lines between the ends of every private key in the folder. */
+function privateKeyLines(root: string): string[] {
+  const names = fs.readdirSync(root, { recursive: true }) as string[];
+  return names
+    .filter((name) => name.endsWith('.key'))
+    .map((name) => fs.readFileSync(path.join(root, name), 'utf8'))
+    .flatMap((text) => text.split('\n').filter((line) => line !== '' && !line.startsWith('--')));
+}
