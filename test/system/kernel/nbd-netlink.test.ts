@@ -267,7 +267,8 @@ describe('nbdDisconnect', { skip: missingNbd() }, () => {
     const failed = assert.rejects(read, { code: 'EIO' });
     await nbdDisconnect(index);
     await failed;
-    assert.equal(await isConnected(index), false);
+    // The kernel answers what waits before it has taken the device apart.
+    await until('it is not connected', SLOW_MS, async () => !(await isConnected(index)));
     // NBD_CFLAG_DESTROY_ON_DISCONNECT; the kernel does it a moment later.
     const isGone = async (): Promise<boolean> => (await nbdStatus(index)).length === 0;
     await until('the device is gone', SLOW_MS, isGone);
