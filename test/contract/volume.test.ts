@@ -40,6 +40,7 @@ async function openVolume(client: StorageClient, kind: Kind): Promise<BlockDevic
     limits: { queueDepth: 1000, bytesMax: 64 * MIB },
     replayLog: new ReplayLog(new MemoryReplayStore(), { bytesMax: 64 * MIB, entriesMax: 10_000 }),
     writeCache,
+    readAheadBytes: 64 * 1024,
     ioHoldTimeoutMs: 10_000,
     clock: SYSTEM_CLOCK,
     defer: setImmediate,

@@ -103,6 +103,7 @@ export class DaemonHost {
       limits: { queueDepth: settings.queueDepth, bytesMax: settings.inFlightBytesMax },
       replayLog,
       writeCache: settings.writeCache,
+      readAheadBytes: settings.readAheadBytes,
       ioHoldTimeoutMs: settings.ioHoldTimeoutMs,
       clock: process.clock,
       defer: (callback) => {

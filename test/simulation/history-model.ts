@@ -18,7 +18,8 @@
  * 4. Changes keep their order of submission for ever: a block never goes back to before one that is sure.
  * 5. When the lease moves, the old writer's changes under way become uncertain. What is submitted to it from
  *    then on, change, read or flush, must not succeed, and no write of it may be handed to the backend; once
- *    the new holder has heard of its lease, none may take effect either.
+ *    the new holder has heard of its lease, none may take effect either. Only what it has read ahead it may still
+ *    answer reads with, for READ_AHEAD_AGE_MS.
  * 6. An error needs a reason: the volume says that it does not serve (failing, fenced, connecting, closed), or
  *    a disk fault was injected. So does fencing: the lease was given to somebody else, or the disk failed.
  *
@@ -26,6 +27,7 @@
  * outcomes are allowed, until a later read shows which it was.
  */
 import type { BlockRequest } from '#daemon/block/block-request.js';
+import { READ_AHEAD_AGE_MS } from '#daemon/volume/read-ahead.js';
 import { readContent } from './block-content.js';
 import { BlockHistory } from './block-history.js';
 import { Change } from './change.js';
@@ -47,7 +49,7 @@ export class HistoryModel {
   readonly #changes = new Map<number, Change>();
   readonly #lateFor = new Map<Change, 'undecided' | 'cache lost'>();
   /** When each former holder lost the lease. */
-  readonly #movedAt = new Map<string, number>();
+  readonly #movedAt = new Map<string, { readonly order: number; readonly nowMs: number }>();
   #order = 0;
   #changeCount = 0;
   #holder: string | undefined;
@@ -63,6 +65,7 @@ export class HistoryModel {
     readonly blockCount: number,
     readonly blockBytes: number,
     readonly writeCache = false,
+    readonly readAhead = false,
   ) {
     const blank = new Change(0, 'blank', '', 0, 0, blockCount, false);
     blank.state = 'durable';
@@ -142,7 +145,8 @@ export class HistoryModel {
     this.#holder = holder;
     this.#generation = generation;
     if (before === holder) return;
-    if (before !== undefined) this.#movedAt.set(before, this.#next());
+    if (before !== undefined)
+      this.#movedAt.set(before, { order: this.#next(), nowMs: this.world.nowMs });
     this.world.note(`model: the lease moved from ${before ?? 'nobody'} to ${holder ?? 'nobody'}`);
     for (const change of this.#inFlight)
       this.#lateFor.set(change, change.goesWithItsWriter ? 'cache lost' : 'undecided');
@@ -288,7 +292,14 @@ export class HistoryModel {
   }
 
   #isTooLate({ writer, submitted }: Asked, kind: string): boolean {
-    if (writer === this.#holder || submitted < (this.#movedAt.get(writer) ?? 0)) return false;
+    const moved = this.#movedAt.get(writer);
+    if (writer === this.#holder || submitted < (moved?.order ?? 0)) return false;
+    if (kind === 'read' && this.readAhead && moved !== undefined) {
+      if (this.world.nowMs - moved.nowMs <= READ_AHEAD_AGE_MS) {
+        this.world.count('reads of a former writer, answered with what it had read ahead');
+        return true;
+      }
+    }
     this.world.broken(
       'one writer',
       `a ${kind} submitted to ${writer} after its lease had gone was answered with success`,

@@ -8,6 +8,9 @@ import { SeededRandom } from './seeded-random.js';
 /** Blocks of the longest request. */
 export const LONGEST_BLOCKS = 6;
 
+/** Reads in a stretch of those that follow each other. */
+const RUN_REQUESTS = 14;
+
 export interface PlannedRequest {
   readonly number: number;
   readonly client: number;
@@ -94,7 +97,9 @@ export interface PlanOptions {
 export function planHistory(seed: number, options: PlanOptions = {}): HistoryPlan {
   const random = new SeededRandom(seed, 'plan');
   const settings = { ...drawSettings(random.fork('settings')), ...options.settings };
-  const requests = drawRequests(random.fork('requests'), settings, options.requestCount);
+  const drawn = drawRequests(random.fork('requests'), settings, options.requestCount);
+  const requests =
+    settings.readAheadBytes > 0 ? withRuns(random.fork('runs'), settings, drawn) : drawn;
   const lengthMs = requests.reduce(
     (longest, _one, index) => Math.max(longest, endOfClient(requests, index)),
     0,
@@ -131,6 +136,28 @@ function drawRequests(
       toFormer: random.chance(0.2),
     };
   });
+}
+
+/** Some stretches become reads that follow each other, one at a time, with a change among them now and then. */
+function withRuns(
+  random: SeededRandom,
+  settings: HistorySettings,
+  requests: readonly PlannedRequest[],
+): PlannedRequest[] {
+  const changed = [...requests];
+  for (let begin = 0; begin + RUN_REQUESTS <= changed.length; begin += RUN_REQUESTS) {
+    if (!random.chance(0.4)) continue;
+    const first = random.between(0, settings.blockCount - RUN_REQUESTS);
+    const client = random.between(0, settings.clientCount - 1);
+    for (let index = 0; index < RUN_REQUESTS; index += 1) {
+      const before = changed[begin + index];
+      if (before === undefined || random.chance(0.06)) continue;
+      const gapMs = settings.latency.maxMs * (1 + 2 * random.next());
+      const read = { kind: 'read' as const, first: first + index, count: 1, fua: false };
+      changed[begin + index] = { ...before, ...read, client, gapMs };
+    }
+  }
+  return changed;
 }
 
 function endOfClient(requests: readonly PlannedRequest[], last: number): number {

@@ -22,6 +22,8 @@ export interface HistorySettings {
   readonly replayBytesMax: number;
   readonly replayEntriesMax: number;
   readonly writeCache: boolean;
+  /** 0: nothing is read ahead. */
+  readonly readAheadBytes: number;
   readonly ioHoldTimeoutMs: number;
   readonly callTimeoutMs: number;
   readonly leaseTimeoutMs: number;
@@ -75,5 +77,6 @@ export function drawSettings(random: SeededRandom): HistorySettings {
     clientsAskAgain: random.chance(0.6),
     // Drawn last: the histories of the seeds stay what they were.
     writeCache: random.chance(0.4),
+    readAheadBytes: random.chance(0.5) ? blockBytes * random.pick([8, 16]) : 0,
   };
 }

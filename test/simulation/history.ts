@@ -64,6 +64,7 @@ async function happen(
     settings.blockCount,
     settings.blockBytes,
     settings.writeCache,
+    settings.readAheadBytes > 0,
   );
   let otherLatency: Latency | undefined;
   const machine = new StorageMachine({

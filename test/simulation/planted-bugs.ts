@@ -9,6 +9,7 @@ import { SessionTable } from '#daemon/storage-node/session-table.js';
 import { WriteVerifiers } from '#daemon/storage-node/write-verifiers.js';
 import { CoveredRanges } from '#daemon/volume/covered-ranges.js';
 import { JobPipeline } from '#daemon/volume/job-pipeline.js';
+import { ReadAhead } from '#daemon/volume/read-ahead.js';
 import { Resend } from '#daemon/volume/resend.js';
 import { ReplayLog } from '#daemon/volume/replay-log.js';
 import { WriteCache } from '#daemon/volume/write-cache.js';
@@ -46,6 +47,7 @@ const RETURNS: PlanOptions = {
   requestCount: 120,
 };
 const CACHED = { writeCache: true };
+const AHEAD = { readAheadBytes: 8192 };
 const MANY: PlanOptions = { requestCount: 120 };
 /** One at a time over a slow network: sending again takes long enough for the lease to move meanwhile. */
 const DURING_RESENDS: PlanOptions = {
@@ -223,6 +225,34 @@ export const BUGS_TO_FIND: readonly BugToFind[] = [
     name: 'what the write cache had answered may fail unheard',
     bug: replacing(WriteCache, 'judge', () => () => undefined),
     options: { faults: ['failing writes'], settings: CACHED, ...MANY },
+  },
+  {
+    name: 'a write leaves what was read ahead of its blocks',
+    bug: replacing(
+      ReadAhead,
+      'submit',
+      (original) =>
+        function (this: ReadAhead, request, complete, facts, isWriter) {
+          // Cuts the range that is voided short.
+          const told = changesContent(request.kind) ? { ...request, lengthBytes: 0 } : request;
+          original.call(this, told, (_told, result) => complete(request, result), facts, isWriter);
+        },
+    ),
+    options: { settings: AHEAD },
+  },
+  {
+    name: 'what was read ahead never gets old',
+    bug: replacing(
+      ReadAhead,
+      'submit',
+      (original) =>
+        function (this: ReadAhead, ...words) {
+          // Its age is asked for by this clock alone.
+          Object.assign(this, { clock: { ...this.clock, nowMs: () => 0 } });
+          original.apply(this, words);
+        },
+    ),
+    options: { faults: ['block way to daemon', 'attach elsewhere', 'take over'], settings: AHEAD },
   },
   {
     name: 'a torn record of the log counts as a whole one',

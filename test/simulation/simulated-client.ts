@@ -145,8 +145,6 @@ export class SimulatedClient implements StorageClient {
 
 /** The client's end of one session stream. */
 class ClientStream extends EventEmitter {
-  /** Frames are on their way as soon as they are written. */
-  readonly writableLength = 0;
   #over = false;
   #call: NodeCall | undefined;
 

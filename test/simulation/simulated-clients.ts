@@ -82,6 +82,7 @@ export class SimulatedClients {
     );
     world.count(`requests: ${planned.kind}${planned.fua ? ' with FUA' : ''}`);
     let isAnswered = false;
+    let isAtOnce = true;
     volume.submit(request, (_request: BlockRequest, result: BlockResult) => {
       if (isAnswered) world.broken('one answer', `${what} was answered twice`);
       isAnswered = true;
@@ -94,11 +95,13 @@ export class SimulatedClients {
         if (change !== undefined) model.changeFailed(change);
         if (isServing(volume)) model.unexplainedError(what, error.message);
       } else if (change !== undefined) model.changeSucceeded(change);
-      else if (asked !== undefined && planned.kind === 'read')
+      else if (asked !== undefined && planned.kind === 'read') {
+        if (isAtOnce) world.count('reads answered with what was read ahead');
         model.readSucceeded(asked, planned.first, result.payload);
-      else if (asked !== undefined) model.flushSucceeded(asked);
+      } else if (asked !== undefined) model.flushSucceeded(asked);
       answered(error?.message);
     });
+    isAtOnce = false;
     const longestBytes = LONGEST_BLOCKS * settings.blockBytes;
     if (isServing(volume) && volume.unflushedBytes >= settings.replayBytesMax + longestBytes)
       world.broken('limits', `${volume.unflushedBytes} bytes in the replay log`);

@@ -6,7 +6,7 @@
  *     node.answer(2)           answers the next two
  *     node.crash()             loses what was not flushed, ends the session, gets a new write verifier
  */
-import type { BlockError } from '#daemon/block/block-error.js';
+import { BlockError } from '#daemon/block/block-error.js';
 import { DONE, failed, type BlockRequest, type BlockResult } from '#daemon/block/block-request.js';
 import type {
   AcquireLeaseRequestMessage,
@@ -46,11 +46,11 @@ export class PretendNode implements StorageClient {
   leaseError: StorageError | undefined;
   /** The next calls and sessions fail with this. */
   away: StorageError | undefined;
+  /** Reads of anything from here on fail with EIO. */
+  readErrorFrom = Infinity;
   /** Reads come back this much too short: a node that lies. */
   readBytesMissing = 0;
   requestsInFlightMax = 1000;
-  /** Sessions say that they have copied what was sent. They have not: who changes a payload then sees it. */
-  takesAtOnce = true;
   bytesInFlightMax = NODE_BYTES * 4;
   /** Those who want to hear that the node is connected. */
   readonly awaiting = new Set<() => void>();
@@ -158,8 +158,6 @@ export class PretendNode implements StorageClient {
       events.opened(this.#opened());
     });
     return {
-      // What is received is kept as it is, as by a stream that lags.
-      hasTaken: this.takesAtOnce,
       send: (sequence, request) => {
         if (this.#events !== events) return;
         this.received.push({ sequence, request });
@@ -197,6 +195,8 @@ export class PretendNode implements StorageClient {
     const { offsetBytes, lengthBytes } = request;
     switch (request.kind) {
       case 'read':
+        if (offsetBytes + lengthBytes > this.readErrorFrom)
+          return failed(new BlockError('EIO', 'bad sector'));
         return {
           ...DONE,
           payload: Buffer.from(
@@ -216,7 +216,9 @@ export class PretendNode implements StorageClient {
         if (this.flushError !== undefined) return failed(this.flushError);
         this.#durable = Buffer.from(this.#held);
         return DONE;
-      default:
+      case 'block-status':
+        return { ...DONE, extents: [{ lengthBytes, hole: false, zero: false }] };
+      case 'cache':
         return DONE;
     }
   }

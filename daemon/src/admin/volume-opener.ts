@@ -80,6 +80,7 @@ export class VolumeOpener {
       limits: { queueDepth: config.queue_depth, bytesMax: config.in_flight_bytes_max },
       replayLog,
       writeCache: config.write_cache === 'on',
+      readAheadBytes: config.read_ahead,
       ioHoldTimeoutMs: config.io_hold_timeout,
       clock: SYSTEM_CLOCK,
       // By then gRPC has handed the frame to the socket: the log is written while the node works.

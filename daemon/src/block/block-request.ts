@@ -44,7 +44,7 @@ export interface BlockRequest {
   readonly flags: number;
   /**
    * The data of a write, in order, together `lengthBytes` long; empty for all other kinds.
-   * Views onto received chunks: whoever keeps them beyond the request copies them.
+   * Whoever submits it gives it away for good: it is never changed again, also not after the answer.
    */
   readonly payload: readonly Buffer[];
 }

@@ -112,6 +112,11 @@ export const DAEMON_SETTINGS = {
     ['off', 'on'],
     'When a write is answered. off: when the node has it; on: when the replay log in the runtime directory has it, which is sooner. With on an error of the node, as when its disk is full, comes too late for the write: the volume then refuses everything until the daemon is restarted, and a guest that migrates may miss its last writes. A flush means the same with both.',
   ),
+  read_ahead: bytes(
+    128 * KIB,
+    { min: 0, max: 4 * MIB },
+    'Longest piece that is read before it is asked for, when a client of the volume that has the lease reads one small piece behind the other and waits for each. 0 switches it off. What was read so is used for 100 ms at most; with 0, a writer that has just lost its lease reads nothing old.',
+  ),
   io_hold_timeout: durationOrNever(
     2 * MINUTE,
     { min: SECOND, max: 24 * HOUR },

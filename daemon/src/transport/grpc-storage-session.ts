@@ -44,14 +44,8 @@ export interface SessionTimes {
 /** The part of a gRPC stream that a session uses. */
 export type FrameStream = Pick<
   ClientDuplexStream<ClientFrame, NodeFrame>,
-  'write' | 'cancel' | 'on' | 'writableLength'
+  'write' | 'cancel' | 'on'
 >;
-
-/**
- * A stream of grpc-js keeps frames as they are until it is their turn, and copies a frame when it is, before it waits
- * for HTTP/2: one that waits is copied, those behind it are not. test/contract/taken-frames.test.ts holds it to that.
- */
-const FRAMES_TAKEN = 1;
 
 export class GrpcStorageSession implements StorageSession {
   #sequences: number[] = [];
@@ -112,10 +106,6 @@ export class GrpcStorageSession implements StorageSession {
       this.#turnEnds = true;
       queueMicrotask(this.#endTurn);
     }
-  }
-
-  get hasTaken(): boolean {
-    return this.stream.writableLength <= FRAMES_TAKEN;
   }
 
   close(): void {

@@ -25,10 +25,6 @@ export class SoughtSession implements StorageSession {
     this.#session.send(sequence, request);
   }
 
-  get hasTaken(): boolean {
-    return this.#session?.hasTaken ?? true;
-  }
-
   close(): void {
     this.#isClosed = true;
     this.#session?.close();

@@ -70,12 +70,8 @@ export interface StorageSession {
   /**
    * Sends a request; allowed after `opened`. Sequences rise strictly. Requests sent in one turn of
    * the event loop travel in one frame. What is sent is bounded by the caller (in-flight table).
-   * The request's payload must stay unchanged until the session has completed it or ended, or `hasTaken` was true
-   * in a later turn.
    */
   send(sequence: number, request: BlockRequest): void;
-  /** Everything sent in earlier turns is copied: the payloads are not looked at any more. False while the node lags. */
-  readonly hasTaken: boolean;
   /** Ends the session now. No event follows. Unanswered requests may or may not take effect. */
   close(): void;
 }

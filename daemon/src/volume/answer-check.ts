@@ -1,14 +1,29 @@
-/** What the core makes of an answer that does not fit, and the words for one that it cannot do without. */
+/**
+ * Answers of a node that cannot be: the session that brought one must not go on, as nobody knows what else of it is
+ * wrong. What was asked is asked again over the next session. And the words for an answer that the core cannot do without.
+ */
 import { BlockError } from '../block/block-error.js';
-import { failed, type BlockResult } from '../block/block-request.js';
+import type { BlockResult, Extent } from '../block/block-request.js';
+import { StorageError } from '../rpc/storage-error.js';
 import type { Job } from './in-flight.js';
 
-/** A read of the wrong length would shift everything behind it on the client's connection. */
-export function checkedAnswer({ request }: Job, answer: BlockResult): BlockResult {
-  if (request.kind !== 'read' || answer.error !== undefined) return answer;
-  if (answer.payload.length === request.lengthBytes) return answer;
-  const sentence = `the node answered a read of ${request.lengthBytes} bytes with ${answer.payload.length}`;
-  return failed(new BlockError('EIO', sentence));
+/** @returns why the answer cannot be; undefined if it fits the request */
+export function misfit({ request }: Job, answer: BlockResult): StorageError | undefined {
+  if (answer.error !== undefined) return undefined;
+  const { kind, lengthBytes } = request;
+  const { payload, extents } = answer;
+  // A read of the wrong length would shift everything behind it on the client's connection.
+  const dueBytes = kind === 'read' ? lengthBytes : 0;
+  if (payload.length !== dueBytes)
+    return lie(`answered a ${kind} of ${lengthBytes} bytes with ${payload.length} bytes of data`);
+  if (kind === 'block-status' && !areInside(extents, lengthBytes))
+    return lie(`described ${lengthBytes} bytes by extents that do not fit`);
+  return undefined;
+}
+
+/** For an answer that nobody waits for. */
+export function unasked(sequence: number): StorageError {
+  return lie(`answered request ${sequence}, which was not asked`);
 }
 
 /** For a replay that failed. */
@@ -17,4 +32,29 @@ export function replayDetail({ request }: Job, error: BlockError): string {
     `an answered ${request.kind} at byte ${request.offsetBytes} could not be sent again after the node lost it: ` +
     error.reason
   );
+}
+
+/** For a flush that failed. */
+export function flushDetail({ reason }: BlockError): string {
+  return `the node could not make answered writes durable: ${reason}`;
+}
+
+/** For a log that could not be written. */
+export function unwrittenDetail(error: unknown): string {
+  const { reason } = BlockError.from(error);
+  return `the replay log cannot be written: ${reason}; free space in the runtime directory, then detach and attach again`;
+}
+
+/** At least one, none empty, and only the last reaches beyond what was asked. */
+function areInside(extents: readonly Extent[], lengthBytes: number): boolean {
+  let beginBytes = 0;
+  for (const extent of extents) {
+    if (extent.lengthBytes <= 0 || beginBytes >= lengthBytes) return false;
+    beginBytes += extent.lengthBytes;
+  }
+  return extents.length > 0;
+}
+
+function lie(what: string): StorageError {
+  return new StorageError('internal', `the node ${what}`);
 }

@@ -4,13 +4,15 @@
  *
  * Sequences rise with admission; they are the order of the node's stream.
  */
-import { carriedBytes, type BlockRequest } from '../block/block-request.js';
+import { carriedBytes, changesContent, type BlockRequest } from '../block/block-request.js';
 import type { BlockCompletion } from '../block/block-device.js';
 
 /** Why a job exists. */
 export type JobOrigin =
   /** A client waits for it. */
   | 'client'
+  /** Nobody waits for it yet (read-ahead.ts). */
+  | 'read-ahead'
   /** The volume's own flush, to empty the replay log. */
   | 'background-flush'
   /** Part of a logged change that is sent again; made from the replay log at every reconnect. */
@@ -71,6 +73,18 @@ export class InFlightTable {
 
   get(sequence: number): Job | undefined {
     return this.#jobs.get(sequence);
+  }
+
+  /** Gives everything that changes nothing a new sequence, from `first` on in the same order. */
+  renumberOthers(first: number): { readonly before: Job; readonly after: Job }[] {
+    const others = [...this.#jobs.values()].filter(({ request }) => !changesContent(request.kind));
+    others.sort((left, right) => left.sequence - right.sequence);
+    return others.map((before, index) => {
+      const after = new Job(first + index, before.request, before.complete, before.origin);
+      this.take(before.sequence);
+      this.add(after);
+      return { before, after };
+    });
   }
 
   /** In no particular order. */

@@ -1,9 +1,8 @@
 /**
- * The way of a volume's requests: admitted, logged, sent, answered; and, after a reconnect, sent again.
- * It knows what is in flight, what is logged and which session there is, and nothing of why: states
- * and time limits are volume.ts's.
+ * The way of a volume's requests: admitted, logged, sent, answered; and, after a reconnect, sent again. It knows what
+ * is in flight, what is logged and which session there is, and nothing of why: states and time limits are volume.ts's.
  */
-import { BlockError } from '../block/block-error.js';
+import type { BlockError } from '../block/block-error.js';
 import {
   DONE,
   changesContent,
@@ -14,8 +13,9 @@ import {
 } from '../block/block-request.js';
 import type { BlockCompletion } from '../block/block-device.js';
 import { StorageError } from '../rpc/storage-error.js';
+import { TurnEnd } from '../runtime/turn-end.js';
 import type { StorageSession } from '../transport/storage-client.js';
-import { checkedAnswer, replayDetail } from './answer-check.js';
+import { flushDetail, misfit, replayDetail, unasked, unwrittenDetail } from './answer-check.js';
 import { InFlightTable, Job } from './in-flight.js';
 import type { PipelineOptions, SessionTerms } from './pipeline-options.js';
 import type { ReplayLog } from './replay-log.js';
@@ -39,13 +39,14 @@ export class JobPipeline {
   #writeVerifier: bigint | undefined;
   #nextSequence: number;
   #backgroundFlush: Job | undefined;
-  #turnEnds = false;
+  readonly #turn: TurnEnd;
 
   constructor(readonly options: PipelineOptions) {
     this.#inFlight = new InFlightTable(options.limits);
     this.#log = options.replayLog;
     this.#source = new ResendSource(this.#log, this.#inFlight);
     this.#cache = new WriteCache(options.writeCache);
+    this.#turn = new TurnEnd(options.defer, this.#endTurn);
     this.#nextSequence = this.#log.lastSequence + 1;
   }
 
@@ -70,7 +71,16 @@ export class JobPipeline {
     const job = new Job(this.#nextSequence++, request, complete, 'client');
     this.#inFlight.add(job);
     if (changesContent(request.kind)) this.#log.append(job.sequence, request);
-    if (this.#send(job)) this.#cache.sent(job);
+    this.#turn.expect();
+    const canGo = this.#session !== undefined && this.#window.isClear;
+    if (!canGo || !this.#cache.admit(job)) this.#send(job);
+  }
+
+  /** A read whose client has not asked yet: it is not counted, and fails when the session does not come back. */
+  submitAhead(request: BlockRequest, complete: BlockCompletion<BlockRequest>): void {
+    const job = new Job(this.#nextSequence++, request, complete, 'read-ahead');
+    this.#inFlight.add(job);
+    this.#send(job);
   }
 
   /** Makes the log empty, as far as the node can. One at a time. */
@@ -79,6 +89,7 @@ export class JobPipeline {
     const job = new Job(this.#nextSequence++, flushRequest(), () => undefined, 'background-flush');
     this.#backgroundFlush = job;
     this.#inFlight.add(job);
+    this.#turn.expect();
     this.#send(job);
   }
 
@@ -94,7 +105,11 @@ export class JobPipeline {
     this.#resend.begin(this.#nextSequence, parts);
     const sequences = parts.map((_part, index) => this.#nextSequence + index);
     this.#nextSequence += parts.length;
-    sequences.push(...this.#renumberOthers());
+    for (const { before, after } of this.#inFlight.renumberOthers(this.#nextSequence)) {
+      if (before === this.#backgroundFlush) this.#backgroundFlush = after;
+      sequences.push(after.sequence);
+      this.#nextSequence = after.sequence + 1;
+    }
     this.#window.open(terms.requestsInFlightMax, terms.bytesInFlightMax, sequences);
     this.#pump();
     this.#flushIfWanted();
@@ -105,38 +120,38 @@ export class JobPipeline {
     if (this.#session !== undefined) countLost(this.counters, why);
     this.#session = undefined;
     this.#window.shut();
+    this.#cache.forget();
     this.#resend.interrupt();
   }
 
   /** The node answered. */
   completed(sequence: number, answer: BlockResult): void {
-    if (sequence < this.#resend.endSequence) this.#completedPart(sequence, answer);
-    else {
-      const job = this.#inFlight.take(sequence);
-      if (job === undefined) {
-        this.#unasked(sequence);
-        return;
-      }
-      this.#window.release(job);
-      this.#settle(job, checkedAnswer(job, answer));
+    const isPart = sequence < this.#resend.endSequence;
+    const lie = isPart ? this.#partDone(sequence, answer) : this.#jobDone(sequence, answer);
+    if (lie !== undefined) {
+      this.options.onBroken(lie);
+      return;
     }
     this.#pump();
+    this.#sendWhenDue();
     this.#flushIfWanted();
     this.options.onProgress();
   }
 
   /**
-   * Answers everything in flight with the error; clients then know that they have no promise. What of it is logged is
-   * forgotten, unless the log is kept as it is for a later run. What was answered stays: in flight, or in that log.
+   * Answers everything in flight with the error; clients then have no promise. What of it is logged is forgotten,
+   * unless the log is kept as it is for a later run. What was answered stays: in flight, or in that log.
    */
   failAll(error: BlockError, log: 'forget' | 'keep'): void {
     this.#session = undefined;
     this.#window.shut();
+    this.#cache.forget();
     this.#backgroundFlush = undefined;
     const jobs = [...this.#inFlight.values()].sort((left, right) => left.sequence - right.sequence);
     for (const job of jobs) {
       if (job.isAnswered && log === 'forget') continue;
       this.#inFlight.take(job.sequence);
+      if (job.origin === 'read-ahead') job.complete(job.request, failed(error));
       if (job.origin !== 'client' || job.isAnswered) continue;
       if (log === 'forget' && changesContent(job.request.kind)) this.#log.remove(job.sequence);
       const result = failed(error);
@@ -146,27 +161,33 @@ export class JobPipeline {
     this.options.onProgress();
   }
 
-  #completedPart(sequence: number, answer: BlockResult): void {
+  /** @returns why the answer cannot be */
+  #jobDone(sequence: number, answer: BlockResult): StorageError | undefined {
+    const job = this.#inFlight.get(sequence);
+    if (job === undefined) return unasked(sequence);
+    const lie = misfit(job, answer);
+    if (lie !== undefined) return lie;
+    this.#inFlight.take(sequence);
+    this.#window.release(job);
+    this.#settle(job, answer);
+    return undefined;
+  }
+
+  /** @returns why the answer cannot be */
+  #partDone(sequence: number, answer: BlockResult): StorageError | undefined {
     const settled = this.#resend.completed(sequence, answer);
-    if (settled === undefined) {
-      this.#unasked(sequence);
-      return;
-    }
+    if (settled === undefined) return unasked(sequence);
     const { part, job, result } = settled;
     this.#window.release(job);
     if (part.isReplay) {
       if (answer.error !== undefined) this.#undurable(replayDetail(job, answer.error));
-      return;
+      return undefined;
     }
-    if (result === undefined) return;
+    if (result === undefined) return undefined;
     const owner = this.#inFlight.take(part.sequence);
     if (owner !== undefined) this.#settle(owner, result);
-    if (isFlushPart(part) && answer.error !== undefined) this.#flushFailed(answer.error);
-  }
-
-  #unasked(sequence: number): void {
-    const sentence = `the node answered request ${sequence}, which was not asked`;
-    this.options.onBroken(new StorageError('internal', sentence));
+    if (isFlushPart(part) && answer.error !== undefined) this.#undurable(flushDetail(answer.error));
+    return undefined;
   }
 
   #settle(job: Job, result: BlockResult): void {
@@ -179,16 +200,13 @@ export class JobPipeline {
     if (result.error !== undefined && changesContent(kind)) this.#log.remove(job.sequence);
     if (result.error === undefined && kind === 'flush') this.#flushed(job);
     if (job.origin === 'client') this.#answer(job, result);
-    if (result.error !== undefined && kind === 'flush') this.#flushFailed(result.error);
+    else if (job.origin === 'read-ahead') job.complete(job.request, result);
+    if (result.error !== undefined && kind === 'flush') this.#undurable(flushDetail(result.error));
   }
 
   #flushed({ sequence }: Job): void {
     const below = durableBelow(sequence, this.#inFlight.values());
     this.#log.dropBelow(Math.min(below, this.#resend.owedFrom));
-  }
-
-  #flushFailed({ reason }: BlockError): void {
-    this.#undurable(`the node could not make answered writes durable: ${reason}`);
   }
 
   /**
@@ -215,35 +233,41 @@ export class JobPipeline {
     job.complete(job.request, DONE);
   }
 
-  /** @returns whether it is on its way; otherwise it waits */
-  #send(job: Job): boolean {
-    if (!this.#turnEnds) {
-      this.#turnEnds = true;
-      this.options.defer(this.#endTurn);
-    }
-    if (this.#session === undefined) return false;
-    const isSent = this.#window.admits(job);
-    if (isSent) this.#session.send(job.sequence, job.request);
-    else this.#window.queue(job.sequence);
-    return isSent;
+  /** To the node, behind what was gathered for it; without a session it waits for the next one. */
+  #send(job: Job): void {
+    this.#sendGathered();
+    this.#sendNow(job);
   }
 
-  /** Once per turn of the event loop in which something was sent; after the session has sent its frame. */
+  #sendGathered(): void {
+    for (const job of this.#cache.takeGathered()) this.#sendNow(job);
+  }
+
+  #sendNow(job: Job): void {
+    if (this.#session === undefined) return;
+    if (this.#window.admits(job)) this.#session.send(job.sequence, job.request);
+    else this.#window.queue(job.sequence);
+  }
+
+  /** Once per turn of the event loop in which something was submitted; after the session has sent its frame. */
   readonly #endTurn = (): void => {
-    this.#turnEnds = false;
     this.#commitLog();
-    for (const job of this.#cache.takeDue(this.#session)) this.#answerEarly(job);
+    for (const job of this.#cache.takeDue()) this.#answerEarly(job);
+    // Clients are answered first: what they write next may go along.
+    if (this.#cache.hasGathered) this.options.defer(this.#sendWhenDue);
     this.#flushIfWanted();
+  };
+
+  /** While the node is busy, what clients were answered for is gathered, unless it fills a frame or the limits. */
+  readonly #sendWhenDue = (): void => {
+    if (this.#window.isIdle || this.#cache.isFull || !this.hasRoom()) this.#sendGathered();
   };
 
   #commitLog(): void {
     try {
       this.#log.commit();
     } catch (error) {
-      const { reason } = BlockError.from(error);
-      this.options.onLoss(
-        `the replay log cannot be written: ${reason}; free space in the runtime directory, then detach and attach again`,
-      );
+      this.options.onLoss(unwrittenDetail(error));
     }
   }
 
@@ -267,20 +291,6 @@ export class JobPipeline {
         this.#session.send(sequence, job.request);
       }
     }
-  }
-
-  /** @returns the new sequences of what is in flight and changes nothing */
-  #renumberOthers(): number[] {
-    const others = [...this.#inFlight.values()].filter(
-      ({ request }) => !changesContent(request.kind),
-    );
-    others.sort((left, right) => left.sequence - right.sequence);
-    return others.map(({ sequence, request, complete, origin }) => {
-      const job = new Job(this.#nextSequence++, request, complete, origin);
-      if (this.#inFlight.take(sequence) === this.#backgroundFlush) this.#backgroundFlush = job;
-      this.#inFlight.add(job);
-      return job.sequence;
-    });
   }
 
   #partJob(sequence: number, part: ResendPart): Job {

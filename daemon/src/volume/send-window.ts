@@ -28,9 +28,19 @@ export class SendWindow {
     this.open(0, 0, []);
   }
 
+  /** Nothing waits. */
+  get isClear(): boolean {
+    return this.#first === this.#waiting.length;
+  }
+
+  /** The node has nothing to answer. */
+  get isIdle(): boolean {
+    return this.#requests === 0;
+  }
+
   /** Counts the job and returns true if it may be sent now: nothing waits before it and it fits. */
   admits(job: Job): boolean {
-    return this.#first === this.#waiting.length && this.#takes(job);
+    return this.isClear && this.#takes(job);
   }
 
   queue(sequence: number): void {

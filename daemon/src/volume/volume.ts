@@ -9,36 +9,23 @@ import { failed, onlyLooks, type BlockRequest } from '../block/block-request.js'
 import type { BlockCompletion, PacedBlockDevice } from '../block/block-device.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { checkRequest } from '../block/request-check.js';
-import type { Clock } from '../runtime/clock.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import type { StorageSession } from '../transport/storage-client.js';
 import { Deadline, undrained, untilIdle } from './drain-deadline.js';
 import { JobPipeline } from './job-pipeline.js';
-import type { PipelineOptions } from './pipeline-options.js';
+import { ReadAhead } from './read-ahead.js';
 import { countAnswer, type VolumeCounters } from './volume-counters.js';
 import { UNKNOWN_FACTS, toDeviceFacts } from './volume-facts.js';
-import { VolumeLink, type LinkOptions } from './volume-link.js';
+import { VolumeLink } from './volume-link.js';
+import type { VolumeOptions } from './volume-options.js';
 import { isTakenOver, moveTo, refusalOf, type VolumeState } from './volume-state.js';
 import { Waiters } from './waiters.js';
-
-export interface VolumeOptions extends Pick<
-  PipelineOptions,
-  'limits' | 'replayLog' | 'writeCache' | 'defer'
-> {
-  readonly link: LinkOptions;
-  /** How long requests wait for a node that is away before they fail with EIO; Infinity waits for ever. */
-  readonly ioHoldTimeoutMs: number;
-  readonly clock: Clock;
-  /** Every change of state, for the log. */
-  readonly onState: (state: VolumeState) => void;
-  /** The size, or what else is known of the device, was learnt or has changed. */
-  readonly onFacts: (facts: DeviceFacts) => void;
-}
 
 export class Volume implements PacedBlockDevice {
   readonly #link: VolumeLink;
   readonly #pipeline: JobPipeline;
+  readonly #readAhead: ReadAhead;
   #state: VolumeState = { name: 'connecting', detail: '' };
   /** Whether clients may submit. */
   #intake: 'open' | 'draining' = 'open';
@@ -65,6 +52,7 @@ export class Volume implements PacedBlockDevice {
         this.#wakeWaiters();
       },
     });
+    this.#readAhead = new ReadAhead(this.#pipeline, options.readAheadBytes, options.clock);
     this.#link = new VolumeLink(options.link, {
       leased: (generation) => {
         replayLog.store.setGeneration(generation);
@@ -148,7 +136,13 @@ export class Volume implements PacedBlockDevice {
     const refusal = refusalOf(this.#state, this.draining) ?? checkRequest(request, this.#facts);
     if (refusal === undefined) {
       if (this.#link.use === 'standby' && !onlyLooks(request.kind)) this.#link.claim();
-      this.#pipeline.submit(request, complete as BlockCompletion<BlockRequest>);
+      const isWriter = this.#link.use === 'writing';
+      this.#readAhead.submit(
+        request,
+        complete as BlockCompletion<BlockRequest>,
+        this.#facts,
+        isWriter,
+      );
       return;
     }
     const result = failed(refusal);
@@ -283,6 +277,7 @@ export class Volume implements PacedBlockDevice {
 
   #learn(facts: DeviceFacts): void {
     this.#facts = facts;
+    this.#readAhead.forget();
     this.options.onFacts(facts);
   }
 
@@ -292,6 +287,7 @@ export class Volume implements PacedBlockDevice {
 
   #moveTo(state: VolumeState): void {
     this.#state = moveTo(this.#state, state);
+    this.#readAhead.forget();
     this.#hurry();
     this.options.onState(this.#state);
   }

@@ -28,7 +28,7 @@ function refuseSessions(events: SessionEvents): StorageSession {
   queueMicrotask(() => {
     events.ended(new StorageError('exhausted', 'no session is free'));
   });
-  return { hasTaken: true, send: () => undefined, close: () => undefined };
+  return { send: () => undefined, close: () => undefined };
 }
 
 function assertNothingLeft(): void {

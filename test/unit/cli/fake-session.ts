@@ -53,10 +53,6 @@ export class FakeSession implements StorageSession {
     });
   }
 
-  get hasTaken(): boolean {
-    return this.#waiting.length === 0;
-  }
-
   send(sequence: number, request: BlockRequest): void {
     if (this.#over) return;
     const index = this.node.received.push(request) - 1;

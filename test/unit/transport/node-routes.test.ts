@@ -54,7 +54,6 @@ class PretendWay {
         this.sessions.push(session);
         return {
           send: (sequence) => session.sent.push(sequence),
-          hasTaken: true,
           close: () => {
             session.closed = true;
           },

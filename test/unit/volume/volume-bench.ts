@@ -2,7 +2,8 @@
 import { ReplayLog } from '#daemon/volume/replay-log.js';
 import { MemoryReplayStore } from '#daemon/volume/replay-store.js';
 import type { VolumeState } from '#daemon/volume/volume-state.js';
-import { Volume, type VolumeOptions } from '#daemon/volume/volume.js';
+import type { VolumeOptions } from '#daemon/volume/volume-options.js';
+import { Volume } from '#daemon/volume/volume.js';
 import { FakeClock } from '#test/support/fake-clock.js';
 import { NODE_BYTES, PretendNode } from '#test/support/pretend-node.js';
 
@@ -48,6 +49,7 @@ export async function openVolume(
       entriesMax: 1000,
     }),
     writeCache: false,
+    readAheadBytes: 0,
     ioHoldTimeoutMs: HOLD_MS,
     clock,
     defer: queueMicrotask,

@@ -9,6 +9,7 @@ import {
   writeRequest,
 } from '#daemon/block/block-request.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
+import { PretendNode } from '#test/support/pretend-node.js';
 import { HOLD_MS, block, openVolume, started, type Bench } from './volume-bench.js';
 
 /** Of the event loop: everything that was deferred has happened. */
@@ -39,6 +40,7 @@ describe('a volume with a write cache', () => {
     started(volume, writeRequest(0, block(1)));
     await turn();
     started(volume, writeRequest(0, block(2)));
+    await turn();
     started(volume, readRequest(0, 512));
     await turn();
     assert.deepEqual(
@@ -80,24 +82,73 @@ describe('a volume with a write cache', () => {
     assert.equal(write.done, false);
   });
 
-  it('answers when the node has while what was sent is not copied: the buffers are looked at yet', async () => {
-    const { volume, node } = await cachedVolume();
-    node.takesAtOnce = false;
-    node.disconnect();
-    await volume.retryNow();
+  it('answers when the node has while the node lags behind: what waits is not on its way', async () => {
+    const node = new PretendNode();
+    node.requestsInFlightMax = 1;
+    const { volume } = await openVolume({ writeCache: true, node });
+    node.hold();
+    const first = started(volume, flushRequest());
+    const second = started(volume, flushRequest());
     const write = started(volume, writeRequest(0, block(1)));
     await turn();
     assert.equal(write.done, false);
-    node.answer();
-    assert.equal(write.done, true);
+    node.unhold();
+    await turn();
+    assert.deepEqual([first.done, second.done, write.done], [true, true, true]);
   });
 
-  it('sends again what it had answered, as it was then, whatever became of the buffers', async () => {
-    const { volume, node, clock } = await cachedVolume();
-    const data = block(1);
-    started(volume, writeRequest(0, data));
+  it('gathers what it has answered while the node is busy, and sends it when the node has answered', async () => {
+    const { volume, node } = await cachedVolume();
+    started(volume, writeRequest(0, block(1)));
     await turn();
-    data.fill(9);
+    const second = started(volume, writeRequest(512, block(2)));
+    await turn();
+    const third = started(volume, writeRequest(1024, block(3)));
+    await turn();
+    assert.deepEqual([second.done, third.done, node.waitingCount], [true, true, 1]);
+    assert.equal(volume.requestsInFlight, 3);
+    node.answer();
+    assert.equal(node.waitingCount, 2);
+    node.answer();
+    assert.equal(volume.requestsInFlight, 0);
+  });
+
+  it('gathers no more than a frame', async () => {
+    const { volume, node } = await cachedVolume();
+    for (let index = 0; index < 6; index += 1) {
+      started(volume, writeRequest(index * 65_536, block(index, 65_536)));
+      await turn();
+    }
+    // The first went at once, four more are a frame, the last waits for an answer.
+    assert.deepEqual([node.waitingCount, volume.requestsInFlight], [5, 6]);
+  });
+
+  it('gathers no more than what may be in flight', async () => {
+    const { volume, node } = await cachedVolume();
+    for (let index = 0; index < 16; index += 1) {
+      started(volume, writeRequest(index * 512, block(index)));
+      await turn();
+    }
+    assert.deepEqual([node.waitingCount, volume.hasRoom()], [16, false]);
+  });
+
+  it('sends what is gathered again over the next session', async () => {
+    const { volume, node, clock } = await cachedVolume();
+    started(volume, writeRequest(0, block(1)));
+    await turn();
+    started(volume, writeRequest(512, block(2)));
+    await turn();
+    node.disconnect();
+    await clock.advance(60_000);
+    node.unhold();
+    await turn();
+    assert.deepEqual([node.content[0], node.content[512], volume.requestsInFlight], [1, 2, 0]);
+  });
+
+  it('sends again what it had answered', async () => {
+    const { volume, node, clock } = await cachedVolume();
+    started(volume, writeRequest(0, block(1)));
+    await turn();
     node.crash();
     await clock.advance(60_000);
     await turn();
