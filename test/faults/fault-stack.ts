@@ -58,7 +58,7 @@ export class FaultDaemon {
     readonly settings: Settings,
     readonly ownGroup = false,
   ) {
-    mkdirSync(path.join(folder, 'run'), { recursive: true });
+    mkdirSync(path.join(folder, 'run'), { recursive: true, mode: 0o700 });
     const address = `unix:${path.join(folder, 'admin.sock')}`;
     this.admin = createAdminClient({ address, timeoutMs: CALL_TIMEOUT_MS });
   }

@@ -47,7 +47,7 @@ describe('the admin API over TCP', { timeout: TIMEOUT_MS }, () => {
     const client = node.client();
     await client.createVolume({ name: 'v1', sizeBytes: 1024 * 1024, blockBytes: 0, backend: '' });
     client.close();
-    fs.mkdirSync(inFolder('run'));
+    fs.mkdirSync(inFolder('run'), { mode: 0o700 });
     const { program, readyLine } = await RunningProgram.start(
       path.join(PROGRAM_FOLDER, 'blkferryd.js'),
       [
@@ -155,7 +155,7 @@ describe('the admin socket', { timeout: TIMEOUT_MS }, () => {
   /** What the daemon made of its socket and the folder: modes and group; or why it did not start. */
   async function made(environment: Record<string, string>): Promise<string> {
     const folder = temporaryFolder();
-    fs.mkdirSync(path.join(folder, 'run'));
+    fs.mkdirSync(path.join(folder, 'run'), { mode: 0o700 });
     const socket = path.join(folder, 'shared', 'admin.sock');
     let program: RunningProgram;
     try {

@@ -115,7 +115,7 @@ async function startDaemon(
   settings: StackSettings,
 ): Promise<RunningProgram> {
   const inFolder = (name: string): string => path.join(folder, name);
-  mkdirSync(inFolder('run'), { recursive: true });
+  mkdirSync(inFolder('run'), { recursive: true, mode: 0o700 });
   const args = [
     ...['--node', nodeAddress],
     ...['--admin-socket', inFolder('admin.sock'), '--nbd-socket', inFolder('nbd.sock')],

@@ -6,6 +6,7 @@ import { CLIENT_OPTIONS, SERVER_OPTIONS } from '#daemon/rpc/channel-options.js';
 import { clientCredentials } from '#daemon/rpc/credentials.js';
 import type { WindowSizes } from '#daemon/rpc/http2-window.js';
 import { peerIdentity, type PeerIdentity } from '#daemon/rpc/peer-identity.js';
+import type { PlaceLimits } from '#daemon/runtime/connection-places.js';
 import { listen } from '#daemon/rpc/server-listener.js';
 import { TlsMaterial, type TlsFiles } from '#daemon/security/tls-material.js';
 
@@ -29,6 +30,7 @@ export class WhoServer {
     address: string,
     files: TlsFiles | undefined,
     nowMs = Date.now(),
+    places?: PlaceLimits,
   ): Promise<WhoServer> {
     const served = new WhoServer();
     served.server.addService(
@@ -55,6 +57,7 @@ export class WhoServer {
     const listener = await listen(served.server, {
       address,
       insecure: false,
+      places,
       tls: files === undefined ? undefined : TlsMaterial.load(files, nowMs),
       log: { warn: (_fields, sentence) => served.refusals.push(sentence) },
       onWindows: (windows) => served.windows.push(windows),

@@ -4,6 +4,7 @@ import type { DaemonConfig } from '../config/daemon-config.js';
 import type { ExportTable } from '../frontend/export-table.js';
 import type { ConnectionEvents } from '../frontend/nbd-connection.js';
 import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
+import { ReplyBudget } from '../frontend/reply-budget.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
@@ -38,6 +39,11 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
     ...ports.map((port) => ['nbd.tcp', port, protection.forTcp] as const),
   ] as const;
   const warnings = new RepeatedWarnings(logger, SYSTEM_CLOCK);
+  const replyLimits = {
+    bytesMax: config['nbd.reply_bytes_max'],
+    stalledTimeoutMs: config['nbd.stalled_timeout'],
+  };
+  const replyBudget = new ReplyBudget(replyLimits, SYSTEM_CLOCK);
   for (const [setting, address, asked] of places) {
     const listening = NbdListener.listen({
       address,
@@ -46,6 +52,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
       limits: {
         handshakeTimeoutMs: config['nbd.handshake_timeout'],
         payloadBytesMax: REQUEST_BYTES_MAX,
+        replyBudget,
         connectionsMax: config['nbd.connections_max'],
         connectionsPerPeerMax: config['nbd.connections_per_peer_max'],
         handshakesMax: config['nbd.handshakes_max'],

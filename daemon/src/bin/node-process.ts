@@ -37,6 +37,12 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
     leaseTimeoutMs: config.lease_timeout,
     software: `blkferry-node ${VERSION}`,
     sessionsMax: config.sessions_max,
+    sessionsPerClientMax: config.sessions_per_client_max,
+    places: {
+      connectionsMax: config.connections_max,
+      connectionsPerPeerMax: config.connections_per_peer_max,
+      handshakesMax: config.handshakes_max,
+    },
     sessionLimits: {
       requestsInFlightMax: config.session_requests_max,
       bytesInFlightMax: config.session_bytes_max,

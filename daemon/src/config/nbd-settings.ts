@@ -3,6 +3,7 @@ import { isLocalAddress } from '../rpc/node-address.js';
 import { DEFAULT_NBD_SOCKET } from './default-paths.js';
 import type { Rule } from './read-config.js';
 import {
+  bytes,
   choice,
   duration,
   integer,
@@ -15,6 +16,8 @@ import { TLS_FILE_KEYS, usesTls, type TlsConfig } from './tls-settings.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const MIB = 1024 * 1024;
+const GIB = 1024 * MIB;
 
 export const NBD_SETTINGS = {
   'nbd.socket': socketPath(
@@ -50,6 +53,16 @@ export const NBD_SETTINGS = {
     128,
     { min: 1, max: 100_000 },
     'Most NBD clients at each address that have not chosen an export yet. For a further one, that which has been at it longest is disconnected: real clients need milliseconds, so those who only hold connections open keep nobody out.',
+  ),
+  'nbd.reply_bytes_max': bytes(
+    512 * MIB,
+    { min: 64 * MIB, max: 64 * GIB },
+    'Most bytes that all NBD clients together may be owed: reads under way and replies that they have not taken. Bounds what clients that ask and do not read can make the daemon hold. A single client is owed 32 MiB at most.',
+  ),
+  'nbd.stalled_timeout': duration(
+    10 * SECOND,
+    { min: 100, max: 10 * MINUTE },
+    'When nbd.reply_bytes_max is used up and others wait: who has taken nothing of its replies for this long is disconnected.',
   ),
   'nbd.handshake_timeout': duration(
     10 * SECOND,

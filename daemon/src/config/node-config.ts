@@ -32,6 +32,26 @@ export const NODE_SETTINGS = {
     { min: SECOND, max: 24 * 60 * MINUTE },
     'A writer that was not connected for this long may be replaced by another one without --take-over. Longer than a restart of its daemon.',
   ),
+  connections_max: integer(
+    1024,
+    { min: 1, max: 100_000 },
+    'Most connections at once; a further one is closed. A daemon has one or a few.',
+  ),
+  connections_per_peer_max: integer(
+    256,
+    { min: 1, max: 100_000 },
+    'Most connections at once from one machine (one address) over TCP; a further one is closed. A machine that goes wrong leaves room for the others.',
+  ),
+  handshakes_max: integer(
+    128,
+    { min: 1, max: 100_000 },
+    'Most connections over TCP that have neither shown a certificate nor, without TLS, made a call. For a further one, that which has been at it longest is closed: who only holds connections open keeps nobody out.',
+  ),
+  sessions_per_client_max: integer(
+    1024,
+    { min: 1, max: 100_000 },
+    'Most sessions at once of one client: of one certificate, or without TLS of one machine. A Dom0 with as many disks is not known.',
+  ),
   sessions_max: integer(
     4096,
     { min: 1, max: 100_000 },

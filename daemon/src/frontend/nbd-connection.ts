@@ -9,6 +9,7 @@ import type { Clock } from '../runtime/clock.js';
 import { ClientExports, type ExportAccess } from './client-exports.js';
 import type { ExportClient, ExportTable } from './export-table.js';
 import { NbdSession } from './nbd-session.js';
+import type { ReplyBudget } from './reply-budget.js';
 import { tlsSentence, type TlsDoor, type TlsOutcome } from './tls-door.js';
 
 export interface ConnectionLimits {
@@ -16,6 +17,8 @@ export interface ConnectionLimits {
   readonly handshakeTimeoutMs: number;
   /** Most bytes of one write's payload; longer ones are skipped and refused. */
   readonly payloadBytesMax: number;
+  /** What all clients together may be owed; absent: only what each one may. */
+  readonly replyBudget?: ReplyBudget | undefined;
 }
 
 /** What clients of one address must show, and what they get for it. */
@@ -192,6 +195,7 @@ export class NbdConnection implements ExportClient {
       socket,
       device,
       agreed: outcome.session,
+      budget: this.limits.replyBudget,
       payloadBytesMax: this.limits.payloadBytesMax,
       isEncrypted: this.protection.door !== undefined,
       hasOtherConnections: isUnix(socket)

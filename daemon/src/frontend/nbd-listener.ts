@@ -4,7 +4,7 @@
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
 import type { Clock } from '../runtime/clock.js';
-import { ConnectionPlaces, type PlaceLimits } from './connection-places.js';
+import { ConnectionPlaces, type PlaceLimits } from '../runtime/connection-places.js';
 import type { ExportTable } from './export-table.js';
 import {
   NbdConnection,
@@ -24,6 +24,14 @@ export interface ListenerOptions {
   readonly eventsFor: (peer: string) => ConnectionEvents;
 }
 
+const PLACE_WORDS = { firstAct: 'chosen an export', settingsPrefix: 'nbd.' };
+
+/**
+ * After this much silence the kernel asks whether a client's machine is still there, nine times, 75 s apart: one that
+ * is gone without a word has left nothing behind twelve minutes later. (Without it: two hours more.)
+ */
+const KEEP_ALIVE_MS = 60_000;
+
 export class NbdListener {
   readonly #places: ConnectionPlaces<NbdConnection>;
   readonly #server: net.Server;
@@ -32,7 +40,7 @@ export class NbdListener {
   #accepted = 0;
 
   private constructor(readonly options: ListenerOptions) {
-    this.#places = new ConnectionPlaces(options.limits);
+    this.#places = new ConnectionPlaces(options.limits, PLACE_WORDS);
     // Half-open: a client that closed its writing half still gets its answers.
     this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
       this.#accept(socket);
@@ -111,8 +119,7 @@ export class NbdListener {
       socket.destroy();
       return;
     }
-    // A machine that is gone without a word leaves nothing behind: after two hours, by the kernel's default.
-    socket.setKeepAlive(true);
+    socket.setKeepAlive(true, KEEP_ALIVE_MS);
     const connection = new NbdConnection(
       socket,
       this.options.exports,

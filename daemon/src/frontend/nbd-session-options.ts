@@ -4,11 +4,14 @@ import type { NbdRequest, NegotiatedSession } from 'nbd-server-helpers';
 import type { PacedBlockDevice } from '../block/block-device.js';
 import type { BlockError } from '../block/block-error.js';
 import type { NbdJob } from './nbd-job.js';
+import type { ReplyBudget } from './reply-budget.js';
 
 export interface NbdSessionOptions {
   readonly socket: Socket;
   readonly device: PacedBlockDevice;
   readonly agreed: Pick<NegotiatedSession, 'replyKind' | 'extendedHeaders' | 'metaContexts'>;
+  /** Shared with all other clients; absent: only the limit of one client counts. */
+  readonly budget?: ReplyBudget | undefined;
   /** Most bytes of one write's payload. */
   readonly payloadBytesMax: number;
   /** What is read comes out of TLS, in pieces of 16 KiB at most: a short one says nothing about what follows. */

@@ -11,33 +11,15 @@
  * there; and if it has other connections, nothing that changes data is executed before that was asked.
  */
 import type { Socket } from 'node:net';
-import {
-  NBD_CMD,
-  READ_HEADER_BYTES_MAX,
-  RequestStream,
-  SIMPLE_REPLY_BYTES,
-  encodeBlockStatusReply,
-  encodeErrorReply,
-  writeDoneReply,
-  writeReadHeader,
-  writeSimpleReply,
-  type NbdRequest,
-} from 'nbd-server-helpers';
-import type { BlockError } from '../block/block-error.js';
+import { NBD_CMD, RequestStream, type NbdRequest } from 'nbd-server-helpers';
 import type { BlockResult } from '../block/block-request.js';
 import type { PacedBlockDevice } from '../block/block-device.js';
-import { NBD_ERRNO } from './nbd-errno.js';
 import { NbdJob, toNbdJob, type AgreedFeatures } from './nbd-job.js';
 import type { NbdSessionOptions } from './nbd-session-options.js';
 import { isPeerGone } from './peer-presence.js';
-import { ReplyBuffer } from './reply-buffer.js';
+import { OWED_BYTES_MAX, type ReplyAccount } from './reply-budget.js';
+import { ReplyWriter } from './reply-writer.js';
 import { WaitingRequests } from './waiting-requests.js';
-
-/**
- * Most bytes of data that one client may be owed: reads under way, and replies that it has not taken. One
- * longest request (32 MiB) always goes; at 1 MiB this is a depth of 32.
- */
-export const OWED_BYTES_MAX = 32 * 1024 * 1024;
 
 /**
  * What Node reads from a socket at once. A chunk this long is rarely the end: 16 writes of 4 KiB are 66 KiB.
@@ -52,9 +34,9 @@ export class NbdSession {
   readonly #socket: Socket;
   readonly #device: PacedBlockDevice;
   readonly #requests: RequestStream;
-  readonly #replies: ReplyBuffer;
+  readonly #replies: ReplyWriter;
+  readonly #account: ReplyAccount | undefined;
   readonly #features: AgreedFeatures;
-  readonly #metaContextId: number;
   readonly #waiting = new WaitingRequests();
   #waitsForRoom = false;
   /** What comes next may have been sent before the session began to wait for room. */
@@ -76,14 +58,19 @@ export class NbdSession {
       extendedHeaders: agreed.extendedHeaders,
       payloadBytesMax,
     });
-    this.#replies = new ReplyBuffer(options.socket);
-    this.#metaContextId = agreed.metaContexts[0]?.id ?? 0;
+    this.#replies = new ReplyWriter(options.socket, agreed);
+    this.#account = options.budget?.open({
+      takenBytes: () => this.#takenBytes(),
+      giveWay: (reason) => {
+        this.#drop(reason);
+      },
+    });
     this.#features = {
       structuredReplies: agreed.replyKind !== 'simple',
       extendedHeaders: agreed.extendedHeaders,
       blockStatus: agreed.metaContexts.length > 0,
     };
-    this.#socket.on('drain', this.#takeIn);
+    this.#socket.on('drain', this.#drained);
   }
 
   /** The client sent a disconnect request, rather than just to be gone. */
@@ -124,6 +111,7 @@ export class NbdSession {
   /** The connection is gone. What is in flight completes unheard. */
   abandon(): void {
     this.#state = 'gone';
+    this.#account?.close();
     this.#waiting.clear();
     this.#stopped?.();
   }
@@ -142,7 +130,7 @@ export class NbdSession {
       if (request === undefined) break;
       if (!isThere && CHANGES.has(request.command)) {
         if (isPeerGone(this.#socket)) {
-          this.#drop();
+          this.#drop('the client went away before requests of it were taken in; they are dropped');
           return;
         }
         isThere = true;
@@ -162,16 +150,33 @@ export class NbdSession {
     if (this.#state === 'ending') this.#endWhenAnswered();
   };
 
-  #drop(): void {
+  #drop(reason: string): void {
     this.abandon();
-    this.options.onDropped(
-      'the client went away before requests of it were taken in; they are dropped',
-    );
+    this.options.onDropped(reason);
     this.#socket.destroy();
+  }
+
+  readonly #drained = (): void => {
+    this.#reckon();
+    this.#takeIn();
+  };
+
+  /** What the client is owed is another amount now. */
+  #reckon(): void {
+    this.#account?.owes(this.#readBytes + this.#socket.writableLength);
+  }
+
+  #takenBytes(): number {
+    const { bytesWritten, writableLength } = this.#socket;
+    return writableLength === 0 ? Infinity : bytesWritten - writableLength;
   }
 
   #hasRoom(): boolean {
     if (this.#readBytes + this.#socket.writableLength >= OWED_BYTES_MAX) return false;
+    if (this.#account?.hasRoom() === false) {
+      this.#account.whenRoom(this.#takeIn);
+      return false;
+    }
     if (this.#device.hasRoom()) return true;
     if (!this.#waitsForRoom) {
       this.#waitsForRoom = true;
@@ -187,11 +192,14 @@ export class NbdSession {
     this.#unanswered += 1;
     const job = toNbdJob(request, this.#features);
     if (job instanceof NbdJob) {
-      if (job.kind === 'read') this.#readBytes += job.lengthBytes;
+      if (job.kind === 'read') {
+        this.#readBytes += job.lengthBytes;
+        this.#reckon();
+      }
       this.#device.submit(job, this.#onCompleted);
     } else {
       this.options.onRefused(request, job);
-      this.#replyError(request, job);
+      this.#replies.error(request, job);
       this.#answered();
     }
   }
@@ -199,78 +207,10 @@ export class NbdSession {
   readonly #onCompleted = (job: NbdJob, result: BlockResult): void => {
     if (this.#state === 'gone') return;
     if (job.kind === 'read') this.#readBytes -= job.lengthBytes;
-    if (result.error !== undefined) {
-      this.options.onRefused(job, result.error);
-      this.#replyError(job, result.error);
-    } else if (job.kind === 'read') {
-      this.#replyRead(job, result.payload);
-    } else if (job.kind === 'block-status') {
-      this.#replyBlockStatus(job, result);
-    } else {
-      this.#replyDone(job);
-    }
+    if (result.error !== undefined) this.options.onRefused(job, result.error);
+    this.#replies.completed(job, result);
     this.#answered();
   };
-
-  #replyDone(job: NbdJob): void {
-    const { replyKind } = this.options.agreed;
-    const slab = this.#replies.reserve(READ_HEADER_BYTES_MAX);
-    const at = this.#replies.position;
-    this.#replies.advance(
-      writeDoneReply(replyKind, slab, at, job.cookieHigh, job.cookieLow, job.offsetBytes),
-    );
-  }
-
-  /** The data is at hand before the header is written: an error can always be told. */
-  #replyRead(job: NbdJob, data: Buffer): void {
-    const { replyKind } = this.options.agreed;
-    const slab = this.#replies.reserve(READ_HEADER_BYTES_MAX);
-    const at = this.#replies.position;
-    const { cookieHigh, cookieLow, offsetBytes } = job;
-    this.#replies.advance(
-      replyKind === 'simple'
-        ? writeSimpleReply(slab, at, 0, cookieHigh, cookieLow)
-        : writeReadHeader(replyKind, slab, at, cookieHigh, cookieLow, offsetBytes, data.length),
-    );
-    this.#replies.push(data);
-  }
-
-  #replyBlockStatus(job: NbdJob, result: BlockResult): void {
-    const extents = result.extents.map(({ lengthBytes, hole, zero }) => ({
-      lengthBytes,
-      flags: (hole ? 1 : 0) + (zero ? 2 : 0),
-    }));
-    const { replyKind } = this.options.agreed;
-    const { cookieHigh, cookieLow, offsetBytes } = job;
-    this.#replies.push(
-      encodeBlockStatusReply(
-        replyKind,
-        cookieHigh,
-        cookieLow,
-        this.#metaContextId,
-        extents,
-        offsetBytes,
-      ),
-    );
-  }
-
-  #replyError(
-    request: Pick<NbdJob, 'cookieHigh' | 'cookieLow' | 'offsetBytes'>,
-    error: BlockError,
-  ): void {
-    const { replyKind } = this.options.agreed;
-    const { cookieHigh, cookieLow, offsetBytes } = request;
-    const errno = NBD_ERRNO[error.errno];
-    if (replyKind === 'simple') {
-      const slab = this.#replies.reserve(SIMPLE_REPLY_BYTES);
-      const at = this.#replies.position;
-      this.#replies.advance(writeSimpleReply(slab, at, errno, cookieHigh, cookieLow));
-    } else {
-      this.#replies.push(
-        encodeErrorReply(replyKind, cookieHigh, cookieLow, errno, error.reason, offsetBytes),
-      );
-    }
-  }
 
   #answered(): void {
     this.#unanswered -= 1;
@@ -284,6 +224,7 @@ export class NbdSession {
     this.#turnEnds = false;
     if (this.#state === 'gone') return;
     this.#replies.flush();
+    this.#reckon();
     if (this.#socket.isPaused()) this.#takeIn();
     this.#endWhenAnswered();
   };

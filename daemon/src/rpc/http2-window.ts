@@ -8,6 +8,7 @@
  * really in force on both sides, and a test asks for them.
  */
 import http2 from 'node:http2';
+import type net from 'node:net';
 import type { Server, ServerCredentials } from '@grpc/grpc-js';
 import { FLOW_CONTROL_WINDOW_BYTES } from './channel-options.js';
 
@@ -22,6 +23,11 @@ export interface WindowSizes {
   readonly sendConnectionBytes: number;
 }
 
+export type OnWindows = (
+  windows: WindowSizes,
+  remote: Pick<net.Socket, 'remoteAddress' | 'remotePort'>,
+) => void;
+
 /** True if neither direction is held back by a small window. */
 export function areLarge(windows: WindowSizes): boolean {
   return Object.values(windows).every((bytes: number) => bytes >= FLOW_CONTROL_WINDOW_BYTES / 2);
@@ -30,13 +36,13 @@ export function areLarge(windows: WindowSizes): boolean {
 /**
  * An injector whose connections have windows of FLOW_CONTROL_WINDOW_BYTES.
  *
- * @param onWindows called once for each connection, with its first call
+ * @param onWindows called once for each connection, with its first call and where it comes from
  * @throws Error when grpc-js does not make its HTTP/2 server as it did: then this file needs a look
  */
 export function createWideInjector(
   server: Server,
   credentials: ServerCredentials,
-  onWindows: (windows: WindowSizes) => void,
+  onWindows: OnWindows,
 ): ConnectionInjector {
   const original = http2.createServer;
   let made = 0;
@@ -59,17 +65,18 @@ export function createWideInjector(
   }
 }
 
-function widen(session: http2.ServerHttp2Session, onWindows: (windows: WindowSizes) => void): void {
+function widen(session: http2.ServerHttp2Session, onWindows: OnWindows): void {
   // The window of each stream (a setting) is not enough: all streams share the connection's
   // (nodejs/node issue 31084).
   session.setLocalWindowSize(FLOW_CONTROL_WINDOW_BYTES);
   // With its first call a peer has sent its settings and, if it does so, has widened its connection.
   session.once('stream', () => {
-    onWindows({
+    const windows = {
       receiveStreamBytes: session.localSettings.initialWindowSize ?? 0,
       receiveConnectionBytes: session.state.localWindowSize ?? 0,
       sendStreamBytes: session.remoteSettings.initialWindowSize ?? 0,
       sendConnectionBytes: session.state.remoteWindowSize ?? 0,
-    });
+    };
+    onWindows(windows, session.socket);
   });
 }

@@ -8,16 +8,15 @@ import { lstat, unlink } from 'node:fs/promises';
 import net from 'node:net';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import type { PlaceLimits } from '../runtime/connection-places.js';
 import type { WarningLog } from '../runtime/repeated-warnings.js';
 import { serverMaterial, type Protection } from './credentials.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
 import { ReadKeeper } from './read-keeper.js';
+import { DEFAULT_PLACES, ServerDoor } from './server-door.js';
 import { StorageError } from './storage-error.js';
 import { createTlsAcceptor } from './tls-acceptor.js';
-
-/** Connections at a time. A daemon has one or a few; the limit keeps a flood from taking all descriptors. */
-export const CONNECTIONS_MAX = 1024;
 
 export interface ServerListener {
   /** As given, with the port that was really taken. */
@@ -33,6 +32,8 @@ export interface ListenOptions extends Protection {
   readonly address: string;
   /** Is told who was not let in; absent: nobody is. */
   readonly log?: WarningLog;
+  /** How many connections there may be; by default DEFAULT_PLACES. */
+  readonly places?: PlaceLimits | undefined;
   /** Called for each connection, with its first call: the flow-control windows in force. */
   readonly onWindows: (windows: WindowSizes) => void;
 }
@@ -44,25 +45,36 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
   if (problem !== undefined) throw new StorageError('invalid', problem);
   const material = serverMaterial(address, options);
   // TLS ends before grpc-js: its sockets are then like any others, and files can be replaced meanwhile.
-  const injector = createWideInjector(server, ServerCredentials.createInsecure(), onWindows);
+  const log = options.log ?? { warn: () => undefined };
+  const firstAct = material === undefined ? 'made a call' : 'shown a certificate';
+  const door = new ServerDoor(options.places ?? DEFAULT_PLACES, firstAct, log);
+  const injector = createWideInjector(
+    server,
+    ServerCredentials.createInsecure(),
+    (windows, remote) => {
+      door.identified(remote);
+      onWindows(windows);
+    },
+  );
   const keeper = new ReadKeeper(SYSTEM_CLOCK);
   const acceptor =
     material === undefined
       ? net.createServer({ noDelay: true }, (socket) => {
+          if (!door.admit(socket)) return;
           keeper.keep(socket);
           injector.injectConnection(socket);
         })
       : createTlsAcceptor(material, {
           // The socket below TLS: it is the one whose kernel buffer fills.
           connected: (socket) => {
-            keeper.keep(socket);
+            if (door.admit(socket)) keeper.keep(socket);
           },
           secured: (socket) => {
+            door.identified(socket);
             injector.injectConnection(socket);
           },
-          log: options.log ?? { warn: () => undefined },
+          log,
         });
-  acceptor.maxConnections = CONNECTIONS_MAX;
   await (address.startsWith('unix:')
     ? listenAtPath(acceptor, address)
     : listenAtPort(acceptor, address));

@@ -9,12 +9,6 @@ import { RepeatedWarnings, type WarningLog } from '../runtime/repeated-warnings.
 import { acceptFailure, presentedBy, unbelievable } from '../security/tls-failure.js';
 import type { TlsMaterial } from '../security/tls-material.js';
 
-/**
- * Connections that have not shown yet who they are. A handshake takes milliseconds, so a daemon's is seldom one of
- * many; whoever opens more and says nothing loses the oldest of them, and those who have a certificate get in.
- */
-export const HANDSHAKES_MAX = 256;
-
 /** Longer than any network's round trips; whoever says nothing is disconnected then. */
 export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 
@@ -37,13 +31,8 @@ export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls
     rejectUnauthorized: false,
   });
   const warnings = new RepeatedWarnings(events.log, SYSTEM_CLOCK);
-  const strangers = new Set<net.Socket>();
-  server.on('connection', (socket: net.Socket) => {
-    events.connected(socket);
-    limitStrangers(strangers, socket, warnings);
-  });
+  server.on('connection', events.connected);
   server.on('secureConnection', (socket) => {
-    forgetStranger(strangers, socket);
     const sentence = refusalOrBug(socket);
     if (sentence === undefined) {
       events.secured(socket);
@@ -62,35 +51,6 @@ export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls
   });
   server.once('close', forget);
   return server;
-}
-
-function limitStrangers(
-  strangers: Set<net.Socket>,
-  socket: net.Socket,
-  warnings: RepeatedWarnings,
-): void {
-  strangers.add(socket);
-  socket.once('close', () => strangers.delete(socket));
-  if (strangers.size <= HANDSHAKES_MAX) return;
-  const [oldest] = strangers;
-  if (oldest === undefined) return;
-  strangers.delete(oldest);
-  warnings.warn(
-    'handshakes',
-    { event: 'handshakes_exceeded', peer: oldest.remoteAddress },
-    `more than ${HANDSHAKES_MAX} connections have not shown a certificate; the oldest, of ${oldest.remoteAddress ?? 'nobody'}, was closed`,
-  );
-  oldest.destroy();
-}
-
-/** @param secured on top of one of them: the same ends of a connection */
-function forgetStranger(strangers: Set<net.Socket>, secured: tls.TLSSocket): void {
-  for (const socket of strangers) {
-    if (socket.remotePort !== secured.remotePort) continue;
-    if (socket.remoteAddress !== secured.remoteAddress) continue;
-    strangers.delete(socket);
-    return;
-  }
 }
 
 /** A stranger's certificate that we stumble over must cost the stranger's connection and nothing else. */

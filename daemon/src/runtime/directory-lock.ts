@@ -42,10 +42,26 @@ function openLockFile(directory: string, setting: string): number {
   }
 }
 
+/**
+ * What must not be: writing and looking, for anybody but the owner. Passing through to a socket whose own mode lets
+ * somebody in (x) may be.
+ */
+const OPEN_BITS = 0o066;
+
 /** In a place that everybody may write to, such as /tmp, another user could have made it first. */
 function requireOwner(directory: string): void {
   const userId = process.getuid?.();
   const { uid, mode } = fs.statSync(directory);
   if (uid !== userId && userId !== 0) throw new Error(`it belongs to user ${uid}`);
-  if ((mode & 0o002) !== 0) throw new Error('everybody may write to it');
+  const openBits = mode & OPEN_BITS;
+  if (openBits === 0) return;
+  const who = (openBits & 0o007) === 0 ? 'its group' : 'everybody';
+  const what = (openBits & 0o022) === 0 ? 'look into' : 'write to';
+  throw new Error(
+    `${who} may ${what} it (mode ${modeText(mode)}): chmod ${modeText(mode & ~OPEN_BITS)} ${directory}`,
+  );
+}
+
+function modeText(mode: number): string {
+  return (mode & 0o777).toString(8).padStart(4, '0');
 }

@@ -15,6 +15,7 @@ import { listen, type ServerListener } from '../rpc/server-listener.js';
 import { STORAGE_SERVICE, withReadableRefusals } from '../rpc/service-definition.js';
 import { addStandardServices, type SetHealth } from '../rpc/standard-services.js';
 import { StorageError } from '../rpc/storage-error.js';
+import type { PlaceLimits } from '../runtime/connection-places.js';
 import { callerOfPeer } from './access-caller.js';
 import type { BackendVolume } from './backend/backend.js';
 import type { StorageServiceOptions } from './service-options.js';
@@ -29,6 +30,8 @@ export interface NodeOptions
   extends Omit<StorageServiceOptions, 'writeVerifier' | 'insecure'>, Protection {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
   readonly address: string;
+  /** How many connections there may be; absent: as server-door.ts has it. */
+  readonly places?: PlaceLimits;
   /** Who calls; absent: whom the connection proves. */
   readonly callerOf?: CallerOf;
 }
@@ -64,6 +67,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     insecure: options.insecure,
     tls: options.tls,
     log: options.log,
+    places: options.places,
     onWindows: (windows) => {
       if (areLarge(windows)) return;
       options.log.warn(

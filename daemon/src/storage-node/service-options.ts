@@ -24,6 +24,8 @@ export interface StorageServiceOptions extends Partial<Protection> {
   /** Chosen anew at every start of the node; never 0. */
   readonly writeVerifier: bigint;
   readonly sessionsMax: number;
+  /** Of one certificate, or without TLS of one machine; by default as many as there may be. */
+  readonly sessionsPerClientMax?: number;
   readonly sessionLimits: SessionLimits;
   readonly log: ServiceLog;
   /** Absent: everybody may do everything. */

@@ -1,5 +1,6 @@
 /** What a session's stream needs of the node that serves it; StorageService is one. */
 import type { VolumeMessage } from '../rpc/storage-messages.js';
+import type { Caller } from './access-caller.js';
 import type { AccessGate } from './access-gate.js';
 import type { LeaseTable } from './lease-table.js';
 import type { StorageServiceOptions } from './service-options.js';
@@ -21,5 +22,5 @@ export interface SessionHost {
   requireVolume(volumeId: string): VolumeRecord;
   describe(record: VolumeRecord): Promise<VolumeMessage>;
   /** Called once for each stream, when nothing of it is left. */
-  streamEnded(): void;
+  streamEnded(caller: Caller): void;
 }

@@ -277,7 +277,7 @@ export class SessionStream implements TableSession {
     }
     this.host.sessions.remove(this);
     if (this.generation > 0) this.host.leases.noteSeen(this.volumeId, this.attachmentId);
-    this.host.streamEnded();
+    this.host.streamEnded(this.caller);
     this.#resolveGone();
   }
 

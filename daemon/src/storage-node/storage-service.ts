@@ -16,13 +16,14 @@ import type {
   ResizeVolumeRequestMessage,
   VolumeMessage,
 } from '../rpc/storage-messages.js';
-import { TRUSTED_CALLER } from './access-caller.js';
+import { TRUSTED_CALLER, type Caller } from './access-caller.js';
 import { AccessControl } from './access-control.js';
 import { AccessGate } from './access-gate.js';
 import { checkAttachmentId } from './attachment-id.js';
 import { makeDurable } from './handover.js';
 import { LeaseTable, type Claimant } from './lease-table.js';
 import type { SessionHost } from './session-host.js';
+import { SessionPlaces } from './session-places.js';
 import { SessionStream, type SessionCall } from './session-stream.js';
 import type { StorageServiceOptions } from './service-options.js';
 import { SessionTable } from './session-table.js';
@@ -40,8 +41,8 @@ export class StorageService implements SessionHost {
   readonly leases: LeaseTable;
   readonly verifiers: WriteVerifiers;
   readonly gate: AccessGate;
-  /** Streams that are open, opening, or have not said yet what they are. */
-  #streams = 0;
+  /** Of streams that are open, opening, or have not said yet what they are. */
+  readonly #places: SessionPlaces;
   #stopping: StorageError | undefined;
   readonly #startedMs: number;
 
@@ -50,6 +51,8 @@ export class StorageService implements SessionHost {
     const control = options.access ?? new AccessControl(undefined, log, clock);
     this.gate = new AccessGate(control, catalog, this.sessions);
     this.#startedMs = clock.nowMs();
+    const { sessionsMax, sessionsPerClientMax = sessionsMax } = options;
+    this.#places = new SessionPlaces(sessionsMax, sessionsPerClientMax);
     this.verifiers = new WriteVerifiers(options.writeVerifier);
     this.leases = new LeaseTable({
       catalog,
@@ -72,8 +75,8 @@ export class StorageService implements SessionHost {
     if (this.#stopping !== undefined) throw this.#stopping;
   }
 
-  streamEnded(): void {
-    this.#streams -= 1;
+  streamEnded(caller: Caller): void {
+    this.#places.give(caller);
   }
 
   /** Counts only what the caller may see. */
@@ -252,19 +255,12 @@ export class StorageService implements SessionHost {
 
   /** The handler of OpenSession. */
   openSession(call: SessionCall, caller = TRUSTED_CALLER): void {
-    const { sessionsMax } = this.options;
-    const refusal =
-      this.#streams < sessionsMax
-        ? this.#stopping
-        : new StorageError(
-            'exhausted',
-            `this node has ${sessionsMax} sessions, which is its limit (sessions_max)`,
-          );
+    const refusal = this.#places.refusal(caller) ?? this.#stopping;
     if (refusal !== undefined) {
       call.emit('error', toServiceError(refusal));
       return;
     }
-    this.#streams += 1;
+    this.#places.take(caller);
     new SessionStream(call, this, caller);
   }
 

@@ -10,6 +10,9 @@ import { tlsSentenceIn } from '../rpc/tls-channel.js';
 const DEADLINE_EXCEEDED: number = status.DEADLINE_EXCEEDED;
 const UNAVAILABLE: number = status.UNAVAILABLE;
 
+/** Of grpc-js. */
+const TOO_LONG = /^Received message larger than max \((\d+) vs\.? (\d+)\)/;
+
 const LOST = 'the connection was lost';
 /** What speaks TLS closes a connection of plain text without a word that plain text could be told in. */
 const PERHAPS_TLS = 'If it speaks TLS, this program needs tls.certificate, tls.key and tls.ca too';
@@ -50,6 +53,14 @@ export function explainCallError(
     return new StorageError(
       'unavailable',
       `what answers at ${address} is no blkferry ${who}: it says HTTP ${http}; is the address right?`,
+      { cause: error },
+    );
+  }
+  const [, sentBytes, mostBytes] = TOO_LONG.exec(text) ?? [];
+  if (sentBytes !== undefined && mostBytes !== undefined) {
+    return new StorageError(
+      'internal',
+      `the ${who} at ${address} sent a message of ${sentBytes} bytes, at most ${mostBytes} are taken`,
       { cause: error },
     );
   }

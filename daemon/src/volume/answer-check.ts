@@ -4,8 +4,24 @@
  */
 import { BlockError } from '../block/block-error.js';
 import type { BlockResult, Extent } from '../block/block-request.js';
+import type { OpenedFrame } from '../rpc/storage-messages.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { Job } from './in-flight.js';
+
+/** @returns why a session cannot be of the volume that was asked for; undefined if it is */
+export function misopened(opened: OpenedFrame, volumeId: string): StorageError | undefined {
+  const { volume, requestsInFlightMax, requestBytesMax } = opened;
+  if (volume.volumeId !== volumeId)
+    return lie(`opened volume ${volume.volumeId} and not ${volumeId}, which was asked for`);
+  if (volume.blockBytes < 1 || volume.sizeBytes % volume.blockBytes !== 0)
+    return lie(
+      `says that the volume has ${volume.sizeBytes} bytes in blocks of ${volume.blockBytes}`,
+    );
+  // Nothing would ever be sent.
+  if (requestsInFlightMax < 1 || requestBytesMax < volume.blockBytes)
+    return lie(`takes ${requestsInFlightMax} requests at a time, of ${requestBytesMax} bytes`);
+  return undefined;
+}
 
 /** @returns why the answer cannot be; undefined if it fits the request */
 export function misfit({ request }: Job, answer: BlockResult): StorageError | undefined {

@@ -8,6 +8,7 @@ import type { Clock } from '../runtime/clock.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { StorageSession } from '../transport/storage-client.js';
+import { misopened } from './answer-check.js';
 import { DamageRow } from './damage-row.js';
 import { retryWaitMs } from './retry-policy.js';
 import { WriterLease, type LeaseOptions } from './writer-lease.js';
@@ -176,6 +177,11 @@ export class VolumeLink {
       {
         opened: (facts) => {
           if (!heard()) return;
+          const lie = misopened(facts, this.#volumeId);
+          if (lie !== undefined) {
+            this.restart(lie);
+            return;
+          }
           // Over a link that damages what it carries, or before a disk that fails, sessions open again and again.
           if (!this.#damage.isSuspected) this.#failedTries = 0;
           this.events.up(session, facts);

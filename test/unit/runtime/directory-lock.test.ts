@@ -50,14 +50,33 @@ describe('lockDirectory', () => {
     lock('killed')();
   });
 
-  it('refuses a directory that everybody may write to', () => {
-    const shared = path.join(folder, 'shared');
-    fs.mkdirSync(shared);
-    fs.chmodSync(shared, 0o777);
-    assert.throws(
-      () => lock('shared'),
-      /shared cannot be used: everybody may write to it; choose another directory with --state-/,
-    );
+  const open: [mode: number, sentence: string][] = [
+    [0o777, 'everybody may write to it (mode 0777): chmod 0711 '],
+    [0o755, 'everybody may look into it (mode 0755): chmod 0711 '],
+    [0o704, 'everybody may look into it (mode 0704): chmod 0700 '],
+    [0o770, 'its group may write to it (mode 0770): chmod 0710 '],
+    [0o740, 'its group may look into it (mode 0740): chmod 0700 '],
+  ];
+  for (const [mode, sentence] of open) {
+    it(`refuses a directory of mode ${mode.toString(8)}, and says what to do`, () => {
+      const name = `open-${mode.toString(8)}`;
+      const directory = path.join(folder, name);
+      fs.mkdirSync(directory);
+      fs.chmodSync(directory, mode);
+      assert.throws(
+        () => lock(name),
+        (error: Error) =>
+          error.message ===
+          `${directory} cannot be used: ${sentence}${directory}; choose another directory with --state-directory`,
+      );
+      assert.deepEqual(fs.readdirSync(directory), []);
+    });
+  }
+
+  it('takes one through which a group may pass to a socket', () => {
+    fs.mkdirSync(path.join(folder, 'passage'));
+    fs.chmodSync(path.join(folder, 'passage'), 0o710);
+    lock('passage')();
   });
 
   it('refuses the directory of another user', async () => {

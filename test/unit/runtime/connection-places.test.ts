@@ -1,7 +1,7 @@
 /** How many clients have a place, each limit at its number and one above it. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
-import { ConnectionPlaces, type PlaceHolder } from '#daemon/frontend/connection-places.js';
+import { ConnectionPlaces, type PlaceHolder } from '#daemon/runtime/connection-places.js';
 
 class Client implements PlaceHolder {
   told = '';
@@ -12,10 +12,9 @@ class Client implements PlaceHolder {
 }
 
 function places(limits: object = {}): ConnectionPlaces<Client> {
-  return new ConnectionPlaces({
-    ...{ connectionsMax: 100, connectionsPerPeerMax: 100, handshakesMax: 100 },
-    ...limits,
-  });
+  const many = { connectionsMax: 100, connectionsPerPeerMax: 100, handshakesMax: 100 };
+  const words = { firstAct: 'chosen an export', settingsPrefix: 'nbd.' };
+  return new ConnectionPlaces({ ...many, ...limits }, words);
 }
 
 function come(at: ConnectionPlaces<Client>, from: string | null = '10.0.0.1'): Client {
@@ -26,7 +25,7 @@ function come(at: ConnectionPlaces<Client>, from: string | null = '10.0.0.1'): C
   return client;
 }
 
-describe('the places of NBD clients', () => {
+describe('the places of clients', () => {
   it('are limited in all', () => {
     const at = places({ connectionsMax: 2 });
     const first = come(at);

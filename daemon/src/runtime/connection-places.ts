@@ -1,5 +1,5 @@
 /**
- * How many NBD clients there may be at one address: in all, from one machine, and such as have not chosen an export
+ * How many clients there may be at one address: in all, from one machine, and such as have not said what they want
  * yet. Of the last the one that has been at it longest gives way, as real clients are done in milliseconds: who only
  * connects and waits keeps nobody out.
  */
@@ -8,8 +8,16 @@ export interface PlaceLimits {
   readonly connectionsMax: number;
   /** From one machine; those on unix sockets are of this one, and not counted. */
   readonly connectionsPerPeerMax: number;
-  /** That have not chosen an export yet. */
+  /** That have not said what they want yet. */
   readonly handshakesMax: number;
+}
+
+/** For the sentences. */
+export interface PlaceWords {
+  /** What a client does first: 'chosen an export'. */
+  readonly firstAct: string;
+  /** Before the names of the settings: 'nbd.'. */
+  readonly settingsPrefix: string;
 }
 
 /** What has a place, until it is told to give way. */
@@ -24,7 +32,10 @@ export class ConnectionPlaces<Holder extends PlaceHolder> {
   /** In the order in which they came. */
   readonly #unidentified = new Set<Holder>();
 
-  constructor(readonly limits: PlaceLimits) {}
+  constructor(
+    readonly limits: PlaceLimits,
+    readonly words: PlaceWords,
+  ) {}
 
   get count(): number {
     return this.#holders.size;
@@ -37,12 +48,13 @@ export class ConnectionPlaces<Holder extends PlaceHolder> {
   /** @returns why a client has no place, or undefined */
   refusal(peer: string | undefined): string | undefined {
     const { connectionsMax, connectionsPerPeerMax } = this.limits;
+    const { settingsPrefix } = this.words;
     if (this.#holders.size >= connectionsMax)
-      return `refused: ${connectionsMax} clients are connected (nbd.connections_max)`;
+      return `refused: ${connectionsMax} clients are connected (${settingsPrefix}connections_max)`;
     if (peer !== undefined && (this.#perPeer.get(peer) ?? 0) >= connectionsPerPeerMax) {
       return (
         `refused: ${connectionsPerPeerMax} clients of this machine are connected ` +
-        '(nbd.connections_per_peer_max)'
+        `(${settingsPrefix}connections_per_peer_max)`
       );
     }
     return undefined;
@@ -51,6 +63,7 @@ export class ConnectionPlaces<Holder extends PlaceHolder> {
   /** After `refusal` had nothing to say. */
   take(holder: Holder, peer: string | undefined): void {
     const { handshakesMax } = this.limits;
+    const { firstAct, settingsPrefix } = this.words;
     this.#holders.set(holder, peer);
     if (peer !== undefined) this.#perPeer.set(peer, (this.#perPeer.get(peer) ?? 0) + 1);
     this.#unidentified.add(holder);
@@ -59,11 +72,11 @@ export class ConnectionPlaces<Holder extends PlaceHolder> {
     if (oldest === undefined) return;
     this.#unidentified.delete(oldest);
     oldest.giveWay(
-      `it had not chosen an export when ${handshakesMax} others came that had not either (nbd.handshakes_max)`,
+      `it had not ${firstAct} when ${handshakesMax} others came that had not either (${settingsPrefix}handshakes_max)`,
     );
   }
 
-  /** The client has chosen an export. */
+  /** The client has said what it wants. */
   identified(holder: Holder): void {
     this.#unidentified.delete(holder);
   }

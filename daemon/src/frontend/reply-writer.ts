@@ -1,0 +1,97 @@
+/** The replies of one NBD client, in the form that its connection agreed on. */
+import type { Socket } from 'node:net';
+import {
+  READ_HEADER_BYTES_MAX,
+  SIMPLE_REPLY_BYTES,
+  encodeBlockStatusReply,
+  encodeErrorReply,
+  writeDoneReply,
+  writeReadHeader,
+  writeSimpleReply,
+  type NegotiatedSession,
+} from 'nbd-server-helpers';
+import type { BlockError } from '../block/block-error.js';
+import type { BlockResult } from '../block/block-request.js';
+import { NBD_ERRNO } from './nbd-errno.js';
+import type { NbdJob } from './nbd-job.js';
+import { ReplyBuffer } from './reply-buffer.js';
+
+export class ReplyWriter {
+  readonly #buffer: ReplyBuffer;
+  readonly #kind: NegotiatedSession['replyKind'];
+  readonly #metaContextId: number;
+
+  constructor(socket: Socket, agreed: Pick<NegotiatedSession, 'replyKind' | 'metaContexts'>) {
+    this.#buffer = new ReplyBuffer(socket);
+    this.#kind = agreed.replyKind;
+    this.#metaContextId = agreed.metaContexts[0]?.id ?? 0;
+  }
+
+  /** Hands what was written to the socket. */
+  flush(): void {
+    this.#buffer.flush();
+  }
+
+  completed(job: NbdJob, result: BlockResult): void {
+    if (result.error !== undefined) this.error(job, result.error);
+    else if (job.kind === 'read') this.#read(job, result.payload);
+    else if (job.kind === 'block-status') this.#blockStatus(job, result);
+    else this.#done(job);
+  }
+
+  error(
+    request: Pick<NbdJob, 'cookieHigh' | 'cookieLow' | 'offsetBytes'>,
+    error: BlockError,
+  ): void {
+    const { cookieHigh, cookieLow, offsetBytes } = request;
+    const errno = NBD_ERRNO[error.errno];
+    if (this.#kind === 'simple') {
+      const slab = this.#buffer.reserve(SIMPLE_REPLY_BYTES);
+      const at = this.#buffer.position;
+      this.#buffer.advance(writeSimpleReply(slab, at, errno, cookieHigh, cookieLow));
+    } else {
+      this.#buffer.push(
+        encodeErrorReply(this.#kind, cookieHigh, cookieLow, errno, error.reason, offsetBytes),
+      );
+    }
+  }
+
+  #done(job: NbdJob): void {
+    const slab = this.#buffer.reserve(READ_HEADER_BYTES_MAX);
+    const at = this.#buffer.position;
+    this.#buffer.advance(
+      writeDoneReply(this.#kind, slab, at, job.cookieHigh, job.cookieLow, job.offsetBytes),
+    );
+  }
+
+  /** The data is at hand before the header is written: an error can always be told. */
+  #read(job: NbdJob, data: Buffer): void {
+    const slab = this.#buffer.reserve(READ_HEADER_BYTES_MAX);
+    const at = this.#buffer.position;
+    const { cookieHigh, cookieLow, offsetBytes } = job;
+    this.#buffer.advance(
+      this.#kind === 'simple'
+        ? writeSimpleReply(slab, at, 0, cookieHigh, cookieLow)
+        : writeReadHeader(this.#kind, slab, at, cookieHigh, cookieLow, offsetBytes, data.length),
+    );
+    this.#buffer.push(data);
+  }
+
+  #blockStatus(job: NbdJob, result: BlockResult): void {
+    const extents = result.extents.map(({ lengthBytes, hole, zero }) => ({
+      lengthBytes,
+      flags: (hole ? 1 : 0) + (zero ? 2 : 0),
+    }));
+    const { cookieHigh, cookieLow, offsetBytes } = job;
+    this.#buffer.push(
+      encodeBlockStatusReply(
+        this.#kind,
+        cookieHigh,
+        cookieLow,
+        this.#metaContextId,
+        extents,
+        offsetBytes,
+      ),
+    );
+  }
+}
