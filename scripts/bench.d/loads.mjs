@@ -17,25 +17,27 @@ const NBDCOPY_REQUEST_BYTES = 256 * KIB;
 const QEMU_REQUESTS_PER_SECOND = 15_000;
 
 export const LOADS = [
-  fio('randread-1', '4k random read', 'randread', 4 * KIB, 1),
-  fio('randread-16', '4k random read', 'randread', 4 * KIB, 16),
-  fio('randread-64', '4k random read', 'randread', 4 * KIB, 64),
-  fio('randwrite-1', '4k random write', 'randwrite', 4 * KIB, 1),
-  fio('randwrite-16', '4k random write', 'randwrite', 4 * KIB, 16),
-  fio('randwrite-64', '4k random write', 'randwrite', 4 * KIB, 64),
-  fio('read-4k', '4k sequential read', 'read', 4 * KIB, 1),
-  fio('read-1m', '1M read', 'read', MIB, 16),
-  fio('write-1m', '1M write', 'write', MIB, 16),
+  fio('randread-1', '4k rread', 'randread', 4 * KIB, 1),
+  fio('randread-16', '4k rread', 'randread', 4 * KIB, 16),
+  fio('randread-64', '4k rread', 'randread', 4 * KIB, 64),
+  fio('randwrite-1', '4k rwrite', 'randwrite', 4 * KIB, 1),
+  fio('randwrite-16', '4k rwrite', 'randwrite', 4 * KIB, 16),
+  fio('randwrite-64', '4k rwrite', 'randwrite', 4 * KIB, 64),
+  fio('read-4k', '4k sread', 'read', 4 * KIB, 1),
+  fio('read-1m', '1M sread', 'read', MIB, 16),
+  fio('write-1m', '1M swrite', 'write', MIB, 16),
   nbdcopy('copy-in', 'nbdcopy in', (target, source) => [source, target.uri]),
   nbdcopy('copy-out', 'nbdcopy out', (target) => [target.uri, 'null:']),
-  qemuBench('qemu-read', 'qemu-img 4k read', []),
-  qemuBench('qemu-write', 'qemu-img 4k write', ['-w']),
+  qemuBench('qemu-read', 'qemu read', []),
+  qemuBench('qemu-write', 'qemu write', ['-w']),
+  sparse(nbdcopy('sparse-in', 'sparse in', (target, source) => [source, target.uri])),
+  sparse(nbdcopy('sparse-out', 'sparse out', (target) => [target.uri, 'null:'])),
 ];
 
 function fio(name, what, pattern, blockBytes, depth) {
   const isLarge = blockBytes === MIB;
   return {
-    ...{ name, title: `${what}, depth ${depth}`, unit: isLarge ? 'MB/s' : 'ops/s' },
+    ...{ name, kind: 'fio', title: `${what} d${depth}`, unit: isLarge ? 'MB/s' : 'ops/s' },
     run: async (target, data) => {
       const job = { name: 'bench', uri: target.uri, pattern, blockBytes, depth };
       const [result] = await runFio([job], data);
@@ -48,7 +50,7 @@ function fio(name, what, pattern, blockBytes, depth) {
 
 function nbdcopy(name, title, wordsFor) {
   return {
-    ...{ name, title, unit: 'MB/s' },
+    ...{ name, kind: 'copy', title, unit: 'MB/s' },
     run: async (target, { source, sizeBytes }) => {
       const startMs = performance.now();
       await run('nbdcopy', wordsFor(target, source));
@@ -58,9 +60,14 @@ function nbdcopy(name, title, wordsFor) {
   };
 }
 
+/** Of an image that is mostly a hole; MB/s of its whole length. */
+function sparse(load) {
+  return { ...load, isSparse: true };
+}
+
 function qemuBench(name, title, words) {
   return {
-    ...{ name, title: `${title}, depth 64`, unit: 'ops/s' },
+    ...{ name, kind: 'qemu', title: `${title} d64`, unit: 'ops/s' },
     run: async (target, { seconds }) => {
       const requests = QEMU_REQUESTS_PER_SECOND * seconds;
       const output = await run('qemu-img', [

@@ -13,8 +13,10 @@ const USAGE = `usage: scripts/bench [options]
   --rounds N      times that each load is measured on each target (default 5)
   --seconds S     length of one fio measurement (default 3)
   --size GIB      data per target, in GiB (default 2, or what fits)
-  --quick         3 rounds of 1 second, 0.25 GiB: under 3 minutes, and less exact
+  --quick         3 rounds of 1 second, 0.25 GiB, the loads and rivals that say most:
+                  under 3 minutes, and less exact
   --loads LIST    some of: ${wrapped(LOADS.map((load) => load.name))}
+                  (sparse: an image of 10 times the size, a twentieth of it data)
   --rivals LIST   some of: ${wrapped(Object.keys(TARGETS).filter((name) => name !== 'blkferry'))}
                   or none; blkferry itself is always measured
   --dir DIR       where the data is kept meanwhile (default /dev/shm: memory, so that the
@@ -25,7 +27,12 @@ const USAGE = `usage: scripts/bench [options]
 `;
 
 const DEFAULTS = { rounds: 5, seconds: 3, sizeGib: 2 };
-const QUICK = { rounds: 3, seconds: 1, sizeGib: 0.25 };
+const QUICK = {
+  ...{ rounds: 3, seconds: 1, sizeGib: 0.25 },
+  loads:
+    'randread-1,randread-16,randwrite-1,randwrite-16,read-4k,read-1m,write-1m,copy-in,copy-out',
+  rivals: 'cached,nbdkit2,qemu2',
+};
 
 function wrapped(names) {
   const lines = [''];
@@ -53,8 +60,8 @@ export function readOptions(words) {
       wanted: Math.round(sizeGib * 64) * (GIB / 64),
       isFixed: values.size !== undefined,
     },
-    loads: chosen('--loads', values.loads, LOADS, (load) => load.name),
-    targets: ['blkferry', ...rivals(values.rivals)],
+    loads: chosen('--loads', values.loads ?? base.loads, LOADS, (load) => load.name),
+    targets: ['blkferry', ...rivals(values.rivals ?? base.rivals)],
     folder: dataFolder(values.dir),
     json: values.json,
     out: path.resolve(values.out ?? 'tmp/bench'),

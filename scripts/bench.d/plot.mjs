@@ -2,10 +2,10 @@
 import { spawnSync } from 'node:child_process';
 import { rmSync, writeFileSync } from 'node:fs';
 import path from 'node:path';
-import { BASELINE, CEILING } from './targets.mjs';
+import { BASELINE, CEILINGS } from './targets.mjs';
 
 /** Distinguishable also without colours, by their lightness. */
-const COLOURS = ['#1b6ca8', '#b8b8b8', '#f0a030'];
+const COLOURS = ['#1b6ca8', '#7fc4f2', '#f0a030', '#b8b8b8'];
 
 const TERMINALS = {
   'plot.png': 'pngcairo size 1200,560 font ",11"',
@@ -14,7 +14,7 @@ const TERMINALS = {
 
 /** @returns the names of the files that were drawn; none without gnuplot or without the baseline */
 export function drawPlot(results, folder) {
-  const targets = results.targets.filter(({ name }) => name !== BASELINE && name !== CEILING);
+  const targets = results.targets.filter(({ name }) => name !== BASELINE && !CEILINGS.has(name));
   if (!results.targets.some(({ name }) => name === BASELINE)) return [];
   const data = path.join(folder, 'plot.data');
   writeFileSync(data, dataOf(results, targets));
@@ -29,18 +29,15 @@ export function drawPlot(results, folder) {
 function dataOf(results, targets) {
   return results.loads
     .map(({ title, results: byTarget }) => {
-      const ratios = targets.map(({ name }) => byTarget[name].ratio);
+      const ratios = targets.map(({ name }) => byTarget[name]?.ratio ?? '-');
       return [`"${labelOf(title)}"`, ...ratios].join(' ');
     })
     .join('\n');
 }
 
-/** '4k random read, depth 1' in lines that fit below its bars. */
+/** '4k rread d1' in lines that fit below its bars. */
 function labelOf(title) {
-  return title
-    .replace('4k random ', '4k random\\n')
-    .replace(/ (4k|in|out)\b/, '\\n$1')
-    .replace(', ', '\\n');
+  return title.replaceAll(' ', '\\n');
 }
 
 function scriptFor(results, targets, { file, data }) {
@@ -55,6 +52,7 @@ function scriptFor(results, targets, { file, data }) {
     `set title "Speed relative to ${baseline} (1.0), more is better"`,
     'set style data histograms',
     'set style histogram clustered gap 1',
+    'set datafile missing "-"',
     'set style fill solid 0.9 border rgb "white"',
     'set boxwidth 0.95',
     'set yrange [0:*]',

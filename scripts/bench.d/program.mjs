@@ -99,10 +99,13 @@ export function accepts(address) {
   });
 }
 
-/** Processor time, user and system, of these processes from now on. */
+/** Processor time, user and system, of each of these processes from now on. */
 export function measureCpu(pids) {
-  const before = ticks(pids);
-  return { microseconds: () => (ticks(pids) - before) * MICROSECONDS_PER_TICK };
+  const before = pids.map(ticks);
+  return {
+    microseconds: () =>
+      pids.map((pid, index) => (ticks(pid) - before[index]) * MICROSECONDS_PER_TICK),
+  };
 }
 
 /** @returns memory of these processes now; pages that they share are counted for each */
@@ -113,13 +116,9 @@ export function residentBytes(pids) {
   return kibibytes.reduce((sum, value) => sum + value, 0) * BYTES_PER_KIBIBYTE;
 }
 
-function ticks(pids) {
-  let sum = 0;
-  for (const pid of pids) {
-    const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
-    // Behind the name, which may contain anything, field 3 is the first.
-    const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
-    sum += Number(fields[11]) + Number(fields[12]);
-  }
-  return sum;
+function ticks(pid) {
+  const text = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  // Behind the name, which may contain anything, field 3 is the first.
+  const fields = text.slice(text.lastIndexOf(')') + 2).split(' ');
+  return Number(fields[11]) + Number(fields[12]);
 }

@@ -4,6 +4,21 @@ import { open } from 'node:fs/promises';
 
 const PIECE_BYTES = 8 * 2 ** 20;
 
+/** A twentieth of the file is data, in pieces that are spread evenly. */
+export const SPARSE_PART = 20;
+
+export async function writeSparseFile(file, sizeBytes) {
+  const handle = await open(file, 'w');
+  try {
+    await handle.truncate(sizeBytes);
+    const piece = Buffer.alloc(PIECE_BYTES);
+    for (let at = 0; at + piece.length <= sizeBytes; at += piece.length * SPARSE_PART)
+      await handle.write(randomFillSync(piece), 0, piece.length, at);
+  } finally {
+    await handle.close();
+  }
+}
+
 export async function writeRandomFile(file, sizeBytes) {
   const handle = await open(file, 'w');
   try {

@@ -2,7 +2,7 @@
 import { BASELINE } from './targets.mjs';
 
 /**
- * @param samples of one load: {round, target, value, cpuMicroseconds, memoryBytes}, with fio also
+ * @param samples of one load: {round, target, value, cpuMicroseconds of each process, memoryBytes}, with fio also
  *   latency and generatorMicroseconds
  * @returns per target {median, spreadPercent, ratio, ...}, the medians of the others by their names; `ratio` is
  *   the median of the ratios within each round, and undefined without the baseline
@@ -20,7 +20,9 @@ export function summarize(samples) {
       median: median(values),
       spreadPercent: (100 * (Math.max(...values) - Math.min(...values))) / median(values) / 2,
       ratio: ratios.length === 0 ? undefined : median(ratios),
-      cpuMicroseconds: median(own.map((sample) => sample.cpuMicroseconds)),
+      cpuMicroseconds: own[0].cpuMicroseconds.map((_of, process) =>
+        median(own.map((sample) => sample.cpuMicroseconds[process])),
+      ),
       memoryBytes: median(own.map((sample) => sample.memoryBytes)),
       ...(own[0].latency === undefined ? {} : summarizeGenerator(own)),
     };

@@ -1,52 +1,65 @@
-/** The results as text, at most 100 columns wide. */
+/** The results as text, at most 80 columns wide. */
 import { BASELINE } from './targets.mjs';
 
-const LOAD_WIDTH = 35;
-const CELL_WIDTH = 16;
+const LOAD_WIDTH = 14;
+const CELL_WIDTH = 11;
+const WIDTH_MAX = 80;
 const BYTES_PER_MIB = 2 ** 20;
 
 /** Processes of others that want a processor, for each one there is, from which on a result is doubtful. */
 const BUSY_PER_CORE = 0.5;
 
-/** @returns tables of speed with ratios, CPU time with spread, latency, and memory with fio's CPU time; ends with a line break */
+const SHORT_UNITS = { 'ops/s': '/s', 'MB/s': 'MB' };
+
+/** @returns tables of speed, ratios, CPU time, latency and memory; ends with a line break */
 export function formatReport(results) {
   const { machine, rounds, seconds, targets, loads } = results;
-  const baseline = targets.find(({ name }) => name === BASELINE)?.title ?? 'nothing';
+  const baseline = targets.find(({ name }) => name === BASELINE)?.title;
   const byFio = loads.filter(({ results: of }) => Object.values(of)[0].latency !== undefined);
+  const table = (title, of, cellOf) => [...wrapped(title), '', ...rows(targets, of, cellOf), ''];
   return [
     ...warnOfLoad(machine),
-    `${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}, Node ${machine.node}`,
-    `${rounds} rounds of ${seconds} s, ${machine.sizeBytes / 2 ** 20} MiB each on ${machine.data}`,
-    ...targets.map(({ title, description }) => `  ${title.padEnd(12)} ${description}`),
-    '',
-    `Speed: median of the rounds, and in brackets the ratio to ${baseline} (median of each round's ratio)`,
-    '',
-    ...rows(targets, loads, (load, result) => {
-      const ratio = result.ratio === undefined ? '' : ` (${result.ratio.toFixed(2)}x)`;
-      return `${formatNumber(result.median)}${ratio}`;
-    }),
-    '',
-    'CPU microseconds of all server processes per request (nbdcopy: per 256 KiB), and in brackets the',
-    'spread of the speed between rounds (half of maximum - minimum, of the median)',
-    '',
-    ...rows(targets, loads, (_load, result) => {
-      return `${formatNumber(result.cpuMicroseconds)} (${result.spreadPercent.toFixed(0)}%)`;
-    }),
-    '',
-    'Latency in microseconds, p50/p99/p99.9: the median of the rounds for each',
-    '',
-    ...rows(targets, byFio, (_load, { latency }) =>
-      [latency.p50, latency.p99, latency.p999].map((value) => formatLatency(value)).join('/'),
+    ...wrapped(`${machine.cpu}, ${machine.cores} cores, Linux ${machine.kernel}`),
+    ...wrapped(`Node ${machine.node}, ${Object.values(machine.versions).join(', ')}`),
+    ...wrapped(
+      `${machine.date.slice(0, 16)}Z, ${rounds} rounds of ${seconds} s, ${machine.sizeBytes / 2 ** 20} MiB each on ${machine.data}`,
+    ),
+    ...targets.flatMap(({ title, description }) =>
+      wrapped(`${title.padEnd(10)} ${description}`, 11),
     ),
     '',
-    'MiB of memory of all server processes, and in brackets the CPU microseconds of fio per request',
-    '',
-    ...rows(targets, loads, (_load, { memoryBytes, generatorMicroseconds }) => {
-      const generator =
-        generatorMicroseconds === undefined ? '' : ` (${formatNumber(generatorMicroseconds)})`;
-      return `${(memoryBytes / BYTES_PER_MIB).toFixed(0)}${generator}`;
-    }),
-    '',
+    ...table(
+      'Speed in requests (/s) or MB a second, median of the rounds',
+      loads,
+      (result, { unit }) => {
+        return `${formatNumber(result.median)}${SHORT_UNITS[unit]}`.replace('kMB', 'GB');
+      },
+    ),
+    ...(baseline === undefined
+      ? []
+      : table(
+          `Ratio to ${baseline}, median of each round's; and the spread of the speed, half of maximum - minimum`,
+          loads,
+          ({ ratio, spreadPercent }) => `${ratio.toFixed(2)} ±${spreadPercent.toFixed(0)}%`,
+        )),
+    ...table(
+      'CPU microseconds of a request (copies: of 256 KiB): the front server + the one behind',
+      loads,
+      ({ cpuMicroseconds }) => cpuMicroseconds.map(formatCpu).join('+'),
+    ),
+    ...table('Latency in microseconds, p50/p99, median of the rounds', byFio, ({ latency }) =>
+      [latency.p50, latency.p99].map(formatLatency).join('/'),
+    ),
+    ...table('Latency in microseconds, p99.9', byFio, ({ latency }) => formatLatency(latency.p999)),
+    ...table(
+      "MiB of memory of all server processes / fio's own CPU microseconds of a request",
+      loads,
+      ({ memoryBytes, generatorMicroseconds }) =>
+        [
+          (memoryBytes / BYTES_PER_MIB).toFixed(0),
+          ...(generatorMicroseconds === undefined ? [] : [formatCpu(generatorMicroseconds)]),
+        ].join('/'),
+    ),
   ].join('\n');
 }
 
@@ -55,13 +68,21 @@ function warnOfLoad({ loadAverageBefore, cores }) {
   if (loadAverageBefore <= cores * BUSY_PER_CORE) return [];
   const load = loadAverageBefore.toFixed(1);
   return [
-    `THE MACHINE WAS BUSY: load average ${load} before the first round. Repeat when it is quiet.`,
+    `THE MACHINE WAS BUSY: load average ${load} before the first round.`,
+    'Repeat when it is quiet.',
     '',
   ];
 }
 
-function formatLatency(microseconds) {
-  return microseconds >= 10_000 ? `${(microseconds / 1000).toFixed(0)}k` : microseconds.toFixed(0);
+function wrapped(sentence, indent = 0) {
+  const lines = [];
+  for (const word of sentence.split(/(?<! ) (?! )/)) {
+    const last = lines.at(-1);
+    if (last === undefined || last.length + 1 + word.length > WIDTH_MAX)
+      lines.push(`${last === undefined ? '' : ' '.repeat(indent)}${word}`);
+    else lines[lines.length - 1] = `${last} ${word}`;
+  }
+  return lines;
 }
 
 function rows(targets, loads, cellOf) {
@@ -76,11 +97,22 @@ function rows(targets, loads, cellOf) {
     '-'.repeat(head.length),
     ...loads.map((load) =>
       line(
-        `${load.title}, ${load.unit}`,
-        targets.map(({ name }) => cellOf(load, load.results[name])),
+        load.title,
+        targets.map(({ name }) => {
+          const result = load.results[name];
+          return result === undefined ? '' : cellOf(result, load);
+        }),
       ),
     ),
   ];
+}
+
+function formatLatency(microseconds) {
+  return microseconds >= 10_000 ? `${(microseconds / 1000).toFixed(0)}k` : microseconds.toFixed(0);
+}
+
+function formatCpu(microseconds) {
+  return microseconds >= 100 ? microseconds.toFixed(0) : microseconds.toFixed(1);
 }
 
 /** Three digits that mean something. */

@@ -1,17 +1,22 @@
 /**
- * What is measured: ways from an NBD client's unix socket to a file on this machine. All but the last
- * have two hops, as blkferry has. Every target is {name, title, description, uri, pids, stop}.
+ * What is measured: ways from an NBD client's unix socket to a file on this machine. All but the ceilings have two hops,
+ * as blkferry has, and run with their ordinary settings: no target is told to sync or to cache otherwise than it does,
+ * and all have their data on the same file system. Every target is {name, title, description, uri, pids, stop}; `pids`
+ * are the server's at the client, then the one at the data.
  */
 import { mkdirSync, truncateSync, writeFileSync } from 'node:fs';
 import { createServer } from 'node:net';
 import path from 'node:path';
+import { fileURLToPath } from 'node:url';
 import { Blkferry } from './blkferry.mjs';
 import { accepts, start } from './program.mjs';
 
+const FRONT_PROGRAM = fileURLToPath(new URL('front-program.mjs', import.meta.url));
+
 /** The target that all others are compared with. */
 export const BASELINE = 'nbdkit2';
-/** One hop less than the others. */
-export const CEILING = 'nbdkit1';
+/** They do less than the others: what could be reached at most. */
+export const CEILINGS = new Set(['nbdkit1', 'front']);
 
 export const TARGETS = {
   blkferry: {
@@ -19,22 +24,39 @@ export const TARGETS = {
     description: 'blkferryd, gRPC over TCP loopback, blkferry-node, file',
     start: startBlkferry,
   },
+  cached: {
+    title: 'cached',
+    description: 'the same with write_cache = on; writes only',
+    start: startCached,
+    takes: isWrite,
+  },
   nbdkit2: {
     title: 'nbdkit x2',
     description: 'nbdkit nbd plugin, NBD over TCP loopback, nbdkit file plugin',
     start: startTwoNbdkit,
   },
   qemu2: {
-    title: 'qemu-nbd x2',
+    title: 'qemu x2',
     description: 'qemu-nbd, NBD over a unix socket, qemu-nbd on a raw file',
     start: startTwoQemu,
   },
   nbdkit1: {
     title: 'nbdkit x1',
-    description: 'nbdkit file plugin, one hop only: the ceiling',
+    description: 'nbdkit file plugin, one hop only: the ceiling of an NBD server',
     start: startOneNbdkit,
   },
+  front: {
+    title: 'front',
+    description: "blkferryd's NBD server on memory, nothing behind: the ceiling of our front half",
+    start: startFront,
+    takes: ({ kind }) => kind === 'fio',
+  },
 };
+
+/** Whether the load is measured on the target. */
+export function takes(name, load) {
+  return TARGETS[name].takes?.(load) ?? true;
+}
 
 /** @throws BenchFailure if one of its programs does not start; those before are stopped */
 export async function startTarget(name, folder, sizeBytes) {
@@ -47,17 +69,34 @@ export async function startTarget(name, folder, sizeBytes) {
   };
   try {
     const uri = await begin(folder, sizeBytes, servers);
-    return { name, title, description, uri, pids: () => servers.map(({ pid }) => pid), stop };
+    const pids = () => servers.map(({ pid }) => pid).reverse();
+    const isFor = (load) => takes(name, load);
+    return { name, title, description, takes: isFor, uri, pids, stop };
   } catch (error) {
     await stop();
     throw error;
   }
 }
 
-async function startBlkferry(folder, sizeBytes, servers) {
-  const ours = await Blkferry.start(folder);
-  servers.push({ pid: ours.pids.daemon, stop: () => ours.stop() });
+function isWrite({ name, kind }) {
+  return kind === 'fio' && name.includes('write');
+}
+
+function startCached(folder, sizeBytes, servers) {
+  return startBlkferry(folder, sizeBytes, servers, { BLKFERRY_WRITE_CACHE: 'on' });
+}
+
+async function startFront(folder, sizeBytes, servers) {
+  const words = [FRONT_PROGRAM, path.join(folder, 'front.sock'), String(sizeBytes)];
+  const front = await start(process.execPath, words, (output) => output.includes('ready: '));
+  servers.push(front);
+  return /ready: (\S+)/.exec(front.output())[1];
+}
+
+async function startBlkferry(folder, sizeBytes, servers, environment = {}) {
+  const ours = await Blkferry.start(folder, { daemon: { environment } });
   servers.push({ pid: ours.pids.node, stop: () => undefined });
+  servers.push({ pid: ours.pids.daemon, stop: () => ours.stop() });
   return ours.newVolume('bench', sizeBytes);
 }
 

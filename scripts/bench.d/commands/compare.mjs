@@ -12,10 +12,10 @@ import { measureCpu, residentBytes } from '../program.mjs';
 import { readOptions } from '../options.mjs';
 import { drawPlot } from '../plot.mjs';
 import { Progress } from '../progress.mjs';
-import { writeRandomFile } from '../random-file.mjs';
+import { SPARSE_PART, writeRandomFile, writeSparseFile } from '../random-file.mjs';
 import { summarize } from '../statistics.mjs';
 import { formatReport } from '../table.mjs';
-import { startTarget } from '../targets.mjs';
+import { startTarget, takes } from '../targets.mjs';
 import { verifyTarget } from '../verification.mjs';
 
 export async function compare(words) {
@@ -31,19 +31,34 @@ export async function compare(words) {
   stopOnSignals(cleanUp);
   try {
     const sizeBytes = chooseSizeBytes(options.folder, options.sizeBytes, options.targets.length);
-    const source = path.join(folder, 'source');
-    progress.show(`writing ${sizeBytes / 2 ** 20} MiB of random data`);
-    await writeRandomFile(source, sizeBytes);
-    for (const name of options.targets) {
-      progress.show(`starting and verifying ${name}`);
-      const target = await startTarget(name, path.join(folder, name), sizeBytes);
-      targets.push(target);
-      await verifyTarget(target, source, folder);
-    }
     const machine = { ...describeMachine(), data: describeFolder(options.folder), sizeBytes };
-    const samples = await measure(options, targets, { source, sizeBytes }, progress);
+    const described = new Map();
+    const samples = [];
+    for (const isSparse of [false, true]) {
+      const loads = options.loads.filter((load) => (load.isSparse ?? false) === isSparse);
+      const names = options.targets.filter((name) => loads.some((load) => takes(name, load)));
+      if (loads.length === 0) continue;
+      const data = await writeSource(path.join(folder, 'source'), sizeBytes, isSparse, progress);
+      for (const name of names) {
+        progress.show(`starting and verifying ${name}`);
+        const target = await startTarget(name, path.join(folder, name), data.sizeBytes);
+        targets.push(target);
+        described.set(name, target);
+        await verifyTarget(target, data.source, folder);
+      }
+      samples.push(...(await measure(options, loads, targets, data, progress)));
+      // One at a time is stopped, so that none is left when one cannot be.
+      for (const target of targets.splice(0)) await target.stop();
+      for (const name of names) rmSync(path.join(folder, name), { recursive: true, force: true });
+    }
     progress.clear();
-    report(options, machine, targets, samples);
+    const inOrder = options.targets.filter((name) => described.has(name));
+    report(
+      options,
+      machine,
+      inOrder.map((name) => described.get(name)),
+      samples,
+    );
   } finally {
     await cleanUp();
   }
@@ -55,11 +70,21 @@ export async function compare(words) {
  */
 const WARM_UP_SECONDS = 1;
 
+/** @returns what is copied, and its size */
+async function writeSource(source, dataBytes, isSparse, progress) {
+  const sizeBytes = isSparse ? (dataBytes / 2) * SPARSE_PART : dataBytes;
+  progress.show(`writing ${sizeBytes / 2 ** 20} MiB of ${isSparse ? 'holes and ' : ''}random data`);
+  if (isSparse) await writeSparseFile(source, sizeBytes);
+  else await writeRandomFile(source, sizeBytes);
+  return { source, sizeBytes };
+}
+
 /** @returns one sample per load, round and target */
-async function measure(options, targets, data, progress) {
+async function measure(options, loads, allTargets, data, progress) {
   const samples = [];
-  const steps = options.loads.length * options.rounds * targets.length;
-  for (const load of options.loads) {
+  const steps = loads.length * options.rounds * allTargets.length;
+  for (const load of loads) {
+    const targets = allTargets.filter((target) => target.takes(load));
     for (const target of shuffled(targets)) {
       progress.step(samples.length, steps, `${load.title}, warming up, ${target.title}`);
       await load.run(target, { ...data, seconds: WARM_UP_SECONDS });
@@ -72,7 +97,7 @@ async function measure(options, targets, data, progress) {
         const result = await load.run(target, { ...data, seconds: options.seconds });
         samples.push({
           ...{ load: load.name, round, target: target.name, machineLoad, ...result },
-          cpuMicroseconds: cpu.microseconds() / result.requests,
+          cpuMicroseconds: cpu.microseconds().map((sum) => sum / result.requests),
           memoryBytes: residentBytes(target.pids()),
         });
       }
