@@ -1,3 +1,4 @@
+#!/usr/bin/env node
 /**
  * Our front half alone: the daemon's NBD server on a disk in its own memory, without volume, transport and node. What
  * it reaches is the most that the daemon could, whatever is done behind it.

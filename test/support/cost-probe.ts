@@ -43,12 +43,11 @@ export async function costOf(work: () => Promise<void>): Promise<Cost> {
 }
 
 function watchBuffers(allocated: (bytes: number) => void): () => void {
-  const originals = {
-    alloc: Buffer.alloc,
-    allocUnsafe: Buffer.allocUnsafe,
-    allocUnsafeSlow: Buffer.allocUnsafeSlow,
-    concat: Buffer.concat,
-  };
+  type Give = (...words: unknown[]) => Buffer;
+  const names = ['alloc', 'allocUnsafe', 'allocUnsafeSlow', 'concat'];
+  const originals = Object.fromEntries(
+    names.map((name) => [name, Reflect.get(Buffer, name) as Give]),
+  );
   let isInside = false;
   for (const [name, original] of Object.entries(originals)) {
     const counted = (...words: unknown[]): Buffer => {
@@ -56,7 +55,7 @@ function watchBuffers(allocated: (bytes: number) => void): () => void {
       const isOuter = !isInside;
       isInside = true;
       try {
-        const made = Reflect.apply(original, Buffer, words) as Buffer;
+        const made = Reflect.apply(original, Buffer, words);
         if (isOuter) allocated(made.length);
         return made;
       } finally {
