@@ -19,6 +19,13 @@ export function seekData(fd: number, offsetBytes: number): number;
 /** Where a hole begins at or after the offset (the end of the file counts as one); -1 beyond the end. Moves the file position. */
 export function seekHole(fd: number, offsetBytes: number): number;
 
+/**
+ * preadv2(2) with RWF_NOWAIT: fills the buffer from the page cache, as far as that goes without waiting for a disk.
+ * @returns how many bytes; -1 if none could be had so; 0 at the end of the file
+ * @throws EOPNOTSUPP where the file system cannot say (FUSE, some of the network)
+ */
+export function readCached(fd: number, buffer: Buffer, offsetBytes: number): number;
+
 /** flock(2), exclusive. Returns false if another open file holds it. Given up when the fd is closed. */
 export function lockExclusive(fd: number): boolean;
 

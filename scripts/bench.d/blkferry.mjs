@@ -10,6 +10,9 @@ const COMMAND = path.join(PROGRAM_FOLDER, 'blkferry.js');
 /** V8's settings of the programs themselves; their first lines have them, which flags of ours replace. */
 const NODE_WORDS = ['--initial-old-space-size=128'];
 
+/** The node's, for reads that wait for a disk; in its first line too. */
+const THREADS = { UV_THREADPOOL_SIZE: '32' };
+
 /** NBD clients are measured here, also where the kernel could have a device. */
 const NO_DEVICES = { BLKFERRY_DEVICE_MODE: 'none' };
 
@@ -25,7 +28,7 @@ function startOurs(name, words, { nodeWords = [], environment = {} } = {}) {
     process.execPath,
     [...NODE_WORDS, ...nodeWords, program, ...words],
     (output) => output.includes(`${name} ready: `),
-    { environment },
+    { environment: { ...THREADS, ...environment } },
   );
 }
 

@@ -53,7 +53,7 @@ function requireBuild(root) {
 /** A program whose first line names the Node it is for. */
 function startedBy(node, entry) {
   const text = readFileSync(entry.source, 'utf8');
-  const first = /^#!\/usr\/bin\/env (?:-S )?node(.*)\n/.exec(text);
+  const first = /^#!\/usr\/bin\/env (?:-S (?:\w+=\S+ )*)?node(.*)\n/.exec(text);
   if (first === null) return entry;
   const content = `#!${node}${first[1]}\n${text.slice(first[0].length)}`;
   return { path: entry.path, content, mode: 0o755 };

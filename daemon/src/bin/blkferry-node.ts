@@ -1,4 +1,4 @@
-#!/usr/bin/env -S node --initial-old-space-size=128
+#!/usr/bin/env -S UV_THREADPOOL_SIZE=32 node --initial-old-space-size=128
 /** A storage node: volumes in a directory, served over gRPC. */
 import { NODE_SETTINGS, readNodeConfig } from '../config/node-config.js';
 import { DEFAULT_NODE_CONFIG } from '../config/default-paths.js';

@@ -72,11 +72,32 @@ static napi_value call_exchange_names(napi_env env, napi_callback_info info)
 	return result < 0 ? bf_throw_errno(env, -result, "renameat2") : NULL;
 }
 
+/* Into all of the buffer, which is a view of what is wanted. -1: a disk would have to be waited for. */
+static napi_value call_read_cached(napi_env env, napi_callback_info info)
+{
+	napi_value arguments[ARGUMENTS_MAX], result;
+	int64_t fd, offset, count;
+	void *data;
+	size_t length;
+
+	if (bf_take_arguments(env, info, 3, 3, arguments) != 0 ||
+	    bf_read_integer(env, arguments[0], "a file descriptor", INT_MAX, &fd) != 0 ||
+	    bf_read_buffer(env, arguments[1], "a buffer", &data, &length) != 0 ||
+	    bf_read_integer(env, arguments[2], "an offset", SAFE_INTEGER_MAX, &offset) != 0)
+		return NULL;
+	count = bf_read_cached((int)fd, data, length, offset);
+	if (count < 0 && count != -EAGAIN)
+		return bf_throw_errno(env, (int)-count, "preadv2");
+	napi_create_double(env, count < 0 ? -1.0 : (double)count, &result);
+	return result;
+}
+
 void bf_export_files(napi_env env, napi_value exports)
 {
 	bf_export_function(env, exports, "fallocate", call_fallocate);
 	bf_export_function(env, exports, "seekData", call_seek_data);
 	bf_export_function(env, exports, "seekHole", call_seek_hole);
+	bf_export_function(env, exports, "readCached", call_read_cached);
 	bf_export_function(env, exports, "lockExclusive", call_lock_exclusive);
 	bf_export_function(env, exports, "exchangeNames", call_exchange_names);
 	bf_export_integer(env, exports, "FALLOC_FL_KEEP_SIZE", FALLOC_FL_KEEP_SIZE);

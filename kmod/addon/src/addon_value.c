@@ -112,6 +112,16 @@ int bf_read_path(napi_env env, napi_value value, char path[PATH_MAX])
 	return bf_read_text(env, value, "a path", path, PATH_MAX);
 }
 
+int bf_read_buffer(napi_env env, napi_value value, const char *name, void **data, size_t *length)
+{
+	bool is_buffer;
+
+	if (napi_is_buffer(env, value, &is_buffer) != napi_ok || !is_buffer ||
+	    napi_get_buffer_info(env, value, data, length) != napi_ok)
+		return refuse_type(env, name, "a Buffer");
+	return 0;
+}
+
 int bf_read_array(napi_env env, napi_value value, const char *name, uint32_t max, uint32_t *length)
 {
 	bool is_array;

@@ -37,6 +37,8 @@ int bf_read_integers(napi_env env, napi_callback_info info, size_t count, size_t
 /* 1 to size - 1 bytes without a zero byte. */
 int bf_read_text(napi_env env, napi_value value, const char *name, char *text, size_t size);
 int bf_read_path(napi_env env, napi_value value, char path[PATH_MAX]);
+/* A Buffer or another view of bytes; the bytes live as long as the call. */
+int bf_read_buffer(napi_env env, napi_value value, const char *name, void **data, size_t *length);
 /* An array of at most `max` members. */
 int bf_read_array(napi_env env, napi_value value, const char *name, uint32_t max, uint32_t *length);
 

@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <sys/file.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 /* linux/fs.h, which does not go together with some versions of sys/mount.h; part of the kernel's ABI. */
@@ -21,6 +22,17 @@ int bf_fallocate(int fd, int mode, int64_t offset, int64_t length)
 			return -errno;
 	}
 	return 0;
+}
+
+int64_t bf_read_cached(int fd, void *buffer, size_t length, int64_t offset)
+{
+	struct iovec piece = {.iov_base = buffer, .iov_len = length};
+	ssize_t count;
+
+	do {
+		count = preadv2(fd, &piece, 1, offset, RWF_NOWAIT);
+	} while (count < 0 && errno == EINTR);
+	return count < 0 ? -errno : count;
 }
 
 int64_t bf_seek(int fd, int64_t offset, int whence)

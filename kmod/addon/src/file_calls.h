@@ -5,10 +5,17 @@
 #ifndef BLKFERRY_FILE_CALLS_H
 #define BLKFERRY_FILE_CALLS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
 /* fallocate(2), repeated when a signal interrupts it. */
 int bf_fallocate(int fd, int mode, int64_t offset, int64_t length);
+
+/*
+ * preadv2(2) with RWF_NOWAIT: the bytes that could be had without waiting for a disk, perhaps fewer than asked for.
+ * -EAGAIN: none of them; -EOPNOTSUPP: the file system does not know.
+ */
+int64_t bf_read_cached(int fd, void *buffer, size_t length, int64_t offset);
 
 /* lseek(2) with SEEK_DATA or SEEK_HOLE: the position, or -errno (-ENXIO: nothing of it up to the end). */
 int64_t bf_seek(int fd, int64_t offset, int whence);

@@ -39,6 +39,35 @@ static void test_exchange(void)
 	unlink(first);
 }
 
+/* What is in the page cache is read, what is not is not waited for; both where the file system can tell. */
+static void test_read_cached(void)
+{
+	char path[] = "/tmp/blkferry-file-calls-XXXXXX";
+	int fd = mkstemp(path);
+	char bytes[4096];
+	int64_t count;
+
+	assert(fd >= 0);
+	memset(bytes, 'x', sizeof(bytes));
+	assert(pwrite(fd, bytes, sizeof(bytes), 0) == sizeof(bytes));
+	memset(bytes, 0, sizeof(bytes));
+	count = bf_read_cached(fd, bytes, sizeof(bytes), 0);
+	if (count == -EOPNOTSUPP) {
+		printf("file_calls_test: /tmp does not know RWF_NOWAIT: not tested\n");
+	} else {
+		assert(count == sizeof(bytes) && bytes[0] == 'x' && bytes[4095] == 'x');
+		assert(bf_read_cached(fd, bytes, sizeof(bytes), 4095) == 1);
+		assert(bf_read_cached(fd, bytes, sizeof(bytes), 4096) == 0);
+		assert(fsync(fd) == 0 && posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED) == 0);
+		count = bf_read_cached(fd, bytes, sizeof(bytes), 0);
+		/* A memory file system cannot give its pages up. */
+		assert(count == -EAGAIN || count == sizeof(bytes));
+	}
+	assert(bf_read_cached(-1, bytes, 1, 0) == -EBADF);
+	close(fd);
+	unlink(path);
+}
+
 static void test_errno_names(void)
 {
 	assert(strcmp(bf_errno_name(ENOSPC), "ENOSPC") == 0);
@@ -74,6 +103,7 @@ int main(void)
 	close(second);
 	unlink(path);
 	test_exchange();
+	test_read_cached();
 	test_errno_names();
 	puts("file_calls: all assertions held");
 	return 0;

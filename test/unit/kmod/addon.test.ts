@@ -10,6 +10,7 @@ import {
   exchangeNames,
   fallocate,
   lockExclusive,
+  readCached,
   seekData,
   seekHole,
 } from 'blkferry-kernel';
@@ -96,6 +97,33 @@ describe('seekData and seekHole', () => {
     assert.equal(seekData(fd, 2 * MIB), -1);
     assert.equal(seekHole(fd, 8 * MIB), -1);
     fs.closeSync(fd);
+  });
+});
+
+describe('readCached', () => {
+  it('reads what is in the page cache, up to the end of the file', (t) => {
+    const file = path.join(folder, 'cached');
+    fs.writeFileSync(file, Buffer.alloc(5000, 7));
+    const fd = fs.openSync(file, 'r');
+    const buffer = Buffer.alloc(4096);
+    try {
+      assert.equal(readCached(fd, buffer, 0), 4096);
+    } catch (error) {
+      assert.equal((error as NodeJS.ErrnoException).code, 'EOPNOTSUPP');
+      t.skip('the file system here does not know RWF_NOWAIT');
+      return;
+    }
+    assert.ok(buffer.equals(Buffer.alloc(4096, 7)));
+    assert.equal(readCached(fd, buffer.subarray(10, 20), 4995), 5);
+    assert.equal(readCached(fd, buffer, 5000), 0);
+    fs.closeSync(fd);
+  });
+
+  it('refuses what is no buffer, and no file', () => {
+    const none = 'text' as unknown as Buffer;
+    assert.throws(() => readCached(0, none, 0), TypeError);
+    assert.throws(() => readCached(-1, Buffer.alloc(1), 0), RangeError);
+    assert.throws(() => readCached(2 ** 31 - 1, Buffer.alloc(1), 0), { code: 'EBADF' });
   });
 });
 

@@ -1,10 +1,11 @@
 /**
  * The default backend: one sparse file, `data`, per volume.
  *
- * Reads and writes are synchronous: on pages in the cache they cost a third of the asynchronous ones,
- * and they keep the order of requests by themselves. Only a long trim or write-zeroes takes several turns
- * (range-change.ts), and then the others wait behind it (request-line.ts). fdatasync is asynchronous,
- * because it waits for the disk. What a crash leaves is what the last fdatasync covered, and perhaps more.
+ * Writes, and reads of what is in the page cache, are done at once: that costs a third of a detour over another thread,
+ * and keeps the order of requests by itself. Reads that must wait for a disk (file-reader.ts) and a long trim or
+ * write-zeroes (range-change.ts) take several turns; changes wait behind them, and reads behind changes
+ * (request-line.ts). fdatasync is asynchronous, because it waits for the disk. What a crash leaves is what the last
+ * fdatasync covered, and perhaps more.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -24,6 +25,7 @@ import { checkRequest } from '../../../block/request-check.js';
 import type { BackendVolume, StorageBackend, VolumeIdentity } from '../backend.js';
 import { completeWithFua } from '../fua-emulation.js';
 import { fileExtents } from './file-extents.js';
+import { FileReader, type ReadCalls } from './file-reader.js';
 import { FlushQueue } from './flush-queue.js';
 import { RangeChange } from './range-change.js';
 import { ReadSlab } from './read-slab.js';
@@ -35,6 +37,9 @@ const PREFERRED_BYTES = 4096;
 
 export class FileBackend implements StorageBackend {
   readonly name = 'file';
+
+  /** @param calls of the system, in their place so that tests can make a disk slow */
+  constructor(readonly calls?: ReadCalls) {}
 
   async create(volume: VolumeIdentity, folder: string): Promise<void> {
     const handle = await fs.promises.open(dataPath(folder), 'wx', 0o600);
@@ -59,7 +64,7 @@ export class FileBackend implements StorageBackend {
       }
       // A resize that a crash interrupted: the record decides, and nobody has written beyond it.
       if (size > volume.sizeBytes) fs.ftruncateSync(fd, volume.sizeBytes);
-      return await Promise.resolve(new FileVolume(fd, volume));
+      return await Promise.resolve(new FileVolume(fd, volume, this.calls));
     } catch (error) {
       fs.closeSync(fd);
       throw error;
@@ -84,6 +89,7 @@ class FileVolume implements BackendVolume {
   #facts: DeviceFacts;
   readonly #flushes: FlushQueue;
   readonly #slab = new ReadSlab();
+  readonly #reader: FileReader;
   readonly #line = new RequestLine();
   /** Set when the volume takes no more requests. */
   #closed: Promise<void> | undefined;
@@ -91,8 +97,10 @@ class FileVolume implements BackendVolume {
   constructor(
     readonly fd: number,
     volume: VolumeIdentity,
+    calls?: ReadCalls,
   ) {
     this.#flushes = new FlushQueue(fd);
+    this.#reader = new FileReader(fd, calls);
     const canPunch = canPunchHoles(fd, volume.sizeBytes);
     this.#facts = {
       sizeBytes: volume.sizeBytes,
@@ -120,14 +128,16 @@ class FileVolume implements BackendVolume {
       this.#flushes.flush((error) => {
         complete(request, error === undefined ? DONE : failed(error));
       });
-    } else if (this.#line.isFree) this.#start(request, complete);
-    else {
+    } else if (request.kind === 'read' ? this.#line.isShareable : this.#line.isFree) {
+      this.#start(request, complete);
+    } else {
+      const isShared = request.kind === 'read';
       this.#line.enter(() => {
         // A resize may have been before it in the line.
         const refusal = checkRequest(request, this.#facts);
         if (refusal === undefined) this.#start(request, complete);
         else complete(request, failed(refusal));
-      });
+      }, isShared);
     }
   }
 
@@ -181,6 +191,10 @@ class FileVolume implements BackendVolume {
   #start<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
     const { offsetBytes, lengthBytes, kind } = request;
     assert(offsetBytes + lengthBytes <= this.#facts.sizeBytes, 'the request was checked');
+    if (kind === 'read') {
+      this.#startRead(request, complete);
+      return;
+    }
     if (kind !== 'trim' && kind !== 'write-zeroes') {
       this.#finish(request, this.#apply(request), complete);
       return;
@@ -193,6 +207,30 @@ class FileVolume implements BackendVolume {
         this.#finish(request, result, complete);
       },
     );
+  }
+
+  #startRead<Request extends BlockRequest>(
+    request: Request,
+    complete: BlockCompletion<Request>,
+  ): void {
+    const { offsetBytes, lengthBytes } = request;
+    const payload = this.#slab.take(lengthBytes);
+    let readBytes: number;
+    try {
+      readBytes = this.#reader.readNow(payload, offsetBytes);
+    } catch (error) {
+      complete(request, failed(BlockError.from(error)));
+      return;
+    }
+    if (readBytes === lengthBytes) {
+      complete(request, { ...DONE, payload });
+      return;
+    }
+    this.#line.share();
+    this.#reader.readLater(payload.subarray(readBytes), offsetBytes + readBytes, (error) => {
+      complete(request, error === undefined ? { ...DONE, payload } : failed(error));
+      this.#line.unshare();
+    });
   }
 
   #finish<Request extends BlockRequest>(
@@ -214,8 +252,6 @@ class FileVolume implements BackendVolume {
     const { offsetBytes, lengthBytes, flags } = request;
     try {
       switch (request.kind) {
-        case 'read':
-          return { ...DONE, payload: this.#read(offsetBytes, lengthBytes) };
         case 'write':
           this.#write(offsetBytes, lengthBytes, request.payload);
           return DONE;
@@ -235,26 +271,6 @@ class FileVolume implements BackendVolume {
     } catch (error) {
       return failed(BlockError.from(error));
     }
-  }
-
-  #read(offsetBytes: number, lengthBytes: number): Buffer {
-    const buffer = this.#slab.take(lengthBytes);
-    for (let doneBytes = 0; doneBytes < lengthBytes;) {
-      const readBytes = fs.readSync(
-        this.fd,
-        buffer,
-        doneBytes,
-        lengthBytes - doneBytes,
-        offsetBytes + doneBytes,
-      );
-      if (readBytes === 0)
-        throw new BlockError(
-          'EIO',
-          `the data file ends at byte ${offsetBytes + doneBytes}, inside the volume`,
-        );
-      doneBytes += readBytes;
-    }
-    return buffer;
   }
 
   #write(offsetBytes: number, lengthBytes: number, payload: readonly Buffer[]): void {

@@ -1,6 +1,7 @@
 /**
- * Lets one request of a volume take several turns of the event loop without losing its place: what comes
- * meanwhile waits behind it, in order. While no such request is under way nothing waits.
+ * Lets a request of a volume take several turns of the event loop without losing its place: what comes
+ * meanwhile waits behind it, in order. While no such request is under way nothing waits. Reads share: they do not wait
+ * for each other, only for a change that is under way or waits before them; and a change waits for all of them.
  *
  * Nothing here limits how many wait: they are unanswered requests of sessions, which have a limit.
  */
@@ -10,18 +11,35 @@ export type Step = () => boolean;
 
 export class RequestLine {
   #busy = false;
-  #waiting: (() => void)[] = [];
+  #shared = 0;
+  #waiting: { readonly work: () => void; readonly isShared: boolean }[] = [];
   #idle: (() => void)[] = [];
 
   /** True if what enters now begins at once. */
   get isFree(): boolean {
+    return this.isShareable && this.#shared === 0;
+  }
+
+  /** True if a read that enters now begins at once. */
+  get isShareable(): boolean {
     return !this.#busy && this.#waiting.length === 0;
   }
 
-  /** Begins the work when everything before it has ended. */
-  enter(work: () => void): void {
-    if (this.isFree) work();
-    else this.#waiting.push(work);
+  /** Begins the work when everything before it has ended; if it is a read, every change before it. */
+  enter(work: () => void, isShared = false): void {
+    if (isShared ? this.isShareable : this.isFree) work();
+    else this.#waiting.push({ work, isShared });
+  }
+
+  /** A read whose turn it is goes on in later turns. */
+  share(): void {
+    this.#shared += 1;
+  }
+
+  /** It has ended. */
+  unshare(): void {
+    this.#shared -= 1;
+    if (this.#shared === 0) this.#advance();
   }
 
   /** Takes the first step now and, if there are more, one in each turn. Called by work whose turn it is. */
@@ -55,9 +73,10 @@ export class RequestLine {
 
   #advance(): void {
     while (!this.#busy) {
-      const work = this.#waiting.shift();
-      if (work === undefined) break;
-      work();
+      const [next] = this.#waiting;
+      if (next === undefined || (!next.isShared && this.#shared > 0)) break;
+      this.#waiting.shift();
+      next.work();
     }
     if (!this.isFree) return;
     for (const wake of this.#idle.splice(0)) wake();

@@ -39,8 +39,10 @@ export function canPunchHoles(fd: number, endBytes: number): boolean {
   try {
     return punchHole(fd, endBytes, 1);
   } catch (error) {
-    // The file is as large as one can be there, so there is no beyond: the first trim will tell.
-    if ((error as { code?: string }).code === 'EFBIG') return true;
+    // The file is as large as one can be there, so there is no beyond: the first trim will tell. ENOSPC: a file that
+    // is a device in disguise (FUSE) and has one size for ever.
+    const { code } = error as { code?: string };
+    if (code === 'EFBIG' || code === 'ENOSPC') return true;
     throw error;
   }
 }
