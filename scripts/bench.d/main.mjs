@@ -9,11 +9,13 @@ import { compare } from './commands/compare.mjs';
 import { drawFlameGraph } from './commands/flames.mjs';
 import { measureHops } from './commands/hops.mjs';
 import { measureSafety } from './commands/safety.mjs';
+import { measureScale } from './commands/scale.mjs';
 
 const COMMANDS = {
   hops: measureHops,
   flames: drawFlameGraph,
   safety: measureSafety,
+  scale: measureScale,
 };
 
 async function main() {
