@@ -240,6 +240,7 @@ function draw(clients, out) {
     `set output "${path.join(out, 'scale.png')}"`,
     'set multiplot layout 1,2',
     'set logscale x 2',
+    'set xrange [1:64]',
     `set xtics (${CLIENTS.join(', ')})`,
     'set xlabel "clients, each with one request at a time"',
     'set grid linecolor rgb "#dddddd"',
