@@ -10,6 +10,7 @@ import { after, before, describe, it } from 'node:test';
 import { submitAsync } from '#daemon/block/block-device.js';
 import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { attachRequest } from '#test/support/attach-request.js';
+import { mayMount } from '#test/support/mount-right.js';
 import { RunningProgram, missingPrograms, runSuccessfully } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { FaultStack } from './fault-stack.js';
@@ -26,6 +27,7 @@ const QUICK_ROUNDS_MIN = 50;
 function whyNotHere(): string | false {
   const missing = missingPrograms('nbdfuse', 'nbdkit', 'fusermount3');
   if (missing !== false) return missing;
+  if (!mayMount()) return 'mounting a file system needs root with CAP_SYS_ADMIN';
   return fs.existsSync('/dev/fuse') ? false : 'this machine has no /dev/fuse';
 }
 

@@ -9,6 +9,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { setTimeout as wait } from 'node:timers/promises';
 import { after, before, describe, it } from 'node:test';
+import { mayMount } from '#test/support/mount-right.js';
 import { nbdServerForSuite } from '#test/support/nbd-server.js';
 import { RunningProgram, missingPrograms, runSuccessfully } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
@@ -19,9 +20,6 @@ const MIB = 1024 * 1024;
 const MOUNT_TRIES = 200;
 const MOUNT_TRY_MS = 50;
 
-/** linux/capability.h */
-const CAP_SYS_ADMIN = 1n << 21n;
-
 function whyNotHere(): string | false {
   const missing = missingPrograms('nbdfuse', 'fusermount3', 'mkfs.ext4', 'e2fsck');
   if (missing !== false) return missing;
@@ -30,13 +28,6 @@ function whyNotHere(): string | false {
     if (!fs.existsSync(device)) return `this machine has no ${device}`;
   }
   return false;
-}
-
-/** Root alone is not enough: containers take this capability away. */
-function mayMount(): boolean {
-  const status = fs.readFileSync('/proc/self/status', 'utf8');
-  const capabilities = BigInt(`0x${/^CapEff:\s*(\w+)/m.exec(status)?.[1] ?? '0'}`);
-  return process.getuid?.() === 0 && (capabilities & CAP_SYS_ADMIN) !== 0n;
 }
 
 describe('ext4 on a volume', { skip: whyNotHere() }, () => {
