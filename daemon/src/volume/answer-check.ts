@@ -72,5 +72,8 @@ function areInside(extents: readonly Extent[], lengthBytes: number): boolean {
 }
 
 function lie(what: string): StorageError {
-  return new StorageError('internal', `the node ${what}`);
+  return new StorageError(
+    'internal',
+    `the node ${what}; it is at fault: look at its log and version, and restart it if this goes on`,
+  );
 }
