@@ -4,7 +4,7 @@
  */
 import { Server, type ServerDuplexStream } from '@grpc/grpc-js';
 import { DONE, type BlockRequest, type BlockResult } from '#daemon/block/block-request.js';
-import { SERVER_OPTIONS } from '#daemon/rpc/channel-options.js';
+import { serverOptions } from '#daemon/rpc/channel-options.js';
 import { STORAGE_SERVICE } from '#daemon/rpc/service-definition.js';
 import { listen } from '#daemon/rpc/server-listener.js';
 import { encodeNodeFrame } from '#daemon/rpc/storage-frame.js';
@@ -34,7 +34,7 @@ export class LyingNode {
   lie: Lie = {};
   readonly content = Buffer.alloc(LYING_BYTES, 7);
   readonly #server = new Server({
-    ...SERVER_OPTIONS,
+    ...serverOptions(),
     'grpc.max_send_message_length': -1,
   });
   readonly #calls = new Set<Call>();

@@ -136,6 +136,7 @@ describe('the programs', () => {
     const printed = await refused('--print-config');
     assert.equal(printed.status, 0);
     assert.match(printed.stdout, /^# lease_timeout = "1min"$/m);
+    assert.match(printed.stdout, /^# Most bytes of one read or write: 32MiB\. What the NBD spec/m);
     const help = await refused('--help');
     assert.match(help.stdout, /--listen <address> +setting listen: host:port or unix:\/path/);
   });

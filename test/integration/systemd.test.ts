@@ -273,6 +273,33 @@ describe('the daemon under systemd', () => {
     assert.equal(nodeAsked?.event, 'stop_requested');
     assert.ok((daemonEnd?.time ?? '') <= nodeAsked.time);
   });
+
+  on('go on with TLS, from the files that the README has made and laid down', async (host) => {
+    const at = '/etc/blkferry';
+    await blkferry(host, 'pki', 'init', `${at}/ca`);
+    const issue = ['pki', 'issue', '--ca', `${at}/ca`];
+    const nodeNames = ['--name', 'node-a', '--host', '127.0.0.1', '--role', 'node'];
+    await blkferry(host, ...issue, ...nodeNames, `${at}/node-tls`);
+    await blkferry(host, ...issue, '--name', 'dom0-1', '--role', 'daemon', `${at}/tls`);
+    const tls = (place: string): string =>
+      ['certificate = "DIR/cert.pem"', 'key = "DIR/key.pem"', 'ca = "DIR/ca.pem"']
+        .map((line) => `${line.replace('DIR', place)}\n`)
+        .join('');
+    const rule = 'clients = ["dom0-*"]\nvolumes = ["disk*"]\nrights = ["write"]';
+    fs.writeFileSync(host.at(`${at}/access.toml`), `[[rule]]\n${rule}\n`);
+    fs.writeFileSync(
+      host.at(`${at}/blkferry-node.toml`),
+      `access_file = "${at}/access.toml"\n[tls]\n${tls(`${at}/node-tls`)}`,
+    );
+    fs.writeFileSync(host.at(`${at}/blkferryd.toml`), `[tls]\n${tls(`${at}/tls`)}`);
+    const { status } = await host.run('chown', '-R', 'blkferry-node', `${at}/node-tls`);
+    assert.equal(status, 0);
+    await host.systemctl('start', NODE, DAEMON);
+    await host.until(DAEMON, 'StatusText', /^1 volume attached: 1 active$/);
+    await assertContent(host, 4, 0x44);
+    // As root of this machine, with the daemon's certificate.
+    assert.match(await blkferry(host, 'status'), /^127.0.0.1:7600 +up +1 +1 /m);
+  });
 });
 
 /** The only file below a folder with this many bytes. */

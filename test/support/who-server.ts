@@ -2,7 +2,7 @@
 import tls from 'node:tls';
 import { after } from 'node:test';
 import { Client, Server } from '@grpc/grpc-js';
-import { CLIENT_OPTIONS, SERVER_OPTIONS } from '#daemon/rpc/channel-options.js';
+import { CLIENT_OPTIONS, serverOptions } from '#daemon/rpc/channel-options.js';
 import { clientCredentials } from '#daemon/rpc/credentials.js';
 import type { WindowSizes } from '#daemon/rpc/http2-window.js';
 import { peerIdentity, type PeerIdentity } from '#daemon/rpc/peer-identity.js';
@@ -22,7 +22,7 @@ export const raw = (bytes: Buffer): Buffer => bytes;
 export class WhoServer {
   readonly windows: WindowSizes[] = [];
   readonly refusals: string[] = [];
-  readonly server = new Server(SERVER_OPTIONS);
+  readonly server = new Server(serverOptions());
   address = '';
   isTls = false;
 

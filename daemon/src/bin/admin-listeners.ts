@@ -9,7 +9,7 @@ import { adminHandlers, type AdminServiceOptions } from '../admin/admin-service.
 import { AdminRoles } from '../admin/caller-role.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import { RoleRules } from '../config/role-rules.js';
-import { SERVER_OPTIONS } from '../rpc/channel-options.js';
+import { serverOptions } from '../rpc/channel-options.js';
 import { peerIdentity, type CallPlace } from '../rpc/peer-identity.js';
 import { ADMIN_SERVICE } from '../rpc/service-definition.js';
 import { listen } from '../rpc/server-listener.js';
@@ -70,7 +70,7 @@ async function openOne(
   roles: AdminRoles | undefined,
 ): Promise<AdminListener> {
   const { logger } = service;
-  const server = new Server(SERVER_OPTIONS);
+  const server = new Server(serverOptions());
   // Nobody calls before there is a listener.
   let place: CallPlace = { address, isTls: true };
   server.addService(

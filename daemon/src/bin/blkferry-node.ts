@@ -3,6 +3,7 @@
 import { NODE_SETTINGS, readNodeConfig } from '../config/node-config.js';
 import { DEFAULT_NODE_CONFIG } from '../config/default-paths.js';
 import { VERSION } from '../runtime/version.js';
+import { NODE_LIMITS } from './fixed-limits.js';
 import { runNode } from './node-process.js';
 import { main, openLog, serve } from './program.js';
 import { describeNode, insecureMark } from './status-line.js';
@@ -11,6 +12,7 @@ await main({
   name: 'blkferry-node',
   summary: 'Keeps volumes and serves them to blkferry daemons over gRPC.',
   settings: NODE_SETTINGS,
+  limits: NODE_LIMITS,
   defaultFile: DEFAULT_NODE_CONFIG,
   flags: {
     listen: '--listen <address>',

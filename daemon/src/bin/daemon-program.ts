@@ -4,6 +4,7 @@ import { DEFAULT_DAEMON_CONFIG } from '../config/default-paths.js';
 import { standMemoryPressure } from '../runtime/memory-pressure.js';
 import { VERSION } from '../runtime/version.js';
 import { runDaemon } from './daemon-process.js';
+import { DAEMON_LIMITS } from './fixed-limits.js';
 import { main, openLog, serve } from './program.js';
 import { insecureMark } from './status-line.js';
 
@@ -11,6 +12,7 @@ await main({
   name: 'blkferryd',
   summary: 'Forwards NBD requests to storage nodes over gRPC.',
   settings: DAEMON_SETTINGS,
+  limits: DAEMON_LIMITS,
   defaultFile: DEFAULT_DAEMON_CONFIG,
   flags: {
     node: '--node <address>',

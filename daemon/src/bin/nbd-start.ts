@@ -51,6 +51,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
       protection: asked,
       limits: {
         handshakeTimeoutMs: config['nbd.handshake_timeout'],
+        idleTimeoutMs: config['nbd.idle_timeout'],
         payloadBytesMax: REQUEST_BYTES_MAX,
         replyBudget,
         connectionsMax: config['nbd.connections_max'],

@@ -43,6 +43,10 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
       connectionsPerPeerMax: config.connections_per_peer_max,
       handshakesMax: config.handshakes_max,
     },
+    callLimits: {
+      callsPerConnectionMax: config.calls_per_connection_max,
+      idleTimeoutMs: config.connection_idle_timeout,
+    },
     sessionLimits: {
       requestsInFlightMax: config.session_requests_max,
       bytesInFlightMax: config.session_bytes_max,

@@ -4,7 +4,7 @@ import { Command } from 'commander';
 import { ConfigError } from '../config/config-error.js';
 import { DAEMON_SETTINGS, type DaemonConfig } from '../config/daemon-config.js';
 import { NODE_SETTINGS } from '../config/node-config.js';
-import { printConfig } from '../config/print-config.js';
+import { printConfig, type FixedLimit } from '../config/print-config.js';
 import { unknownVariables, type ConfigSources } from '../config/read-config.js';
 import type { Settings } from '../config/setting.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
@@ -19,6 +19,8 @@ export interface Program {
   readonly name: string;
   readonly summary: string;
   readonly settings: Settings;
+  /** What cannot be set, for --print-config. */
+  readonly limits: readonly FixedLimit[];
   /** Read if it exists and --config names no other. */
   readonly defaultFile: string;
   /** The settings that have a flag of their own, by key. */
@@ -111,7 +113,7 @@ export async function main(program: Program): Promise<void> {
   command.parse();
   const options = command.opts<Record<string, string | boolean | undefined>>();
   if (options['printConfig'] === true) {
-    process.stdout.write(printConfig(program.name, program.settings));
+    process.stdout.write(printConfig(program.name, program.settings, program.limits));
     return;
   }
   // Whoever waits for the line below may be gone before it is written.

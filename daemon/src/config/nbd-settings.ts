@@ -6,6 +6,7 @@ import {
   bytes,
   choice,
   duration,
+  durationOrNever,
   integer,
   optionalFilePath,
   portList,
@@ -16,6 +17,7 @@ import { TLS_FILE_KEYS, usesTls, type TlsConfig } from './tls-settings.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;
+const HOUR = 60 * MINUTE;
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
@@ -63,6 +65,11 @@ export const NBD_SETTINGS = {
     10 * SECOND,
     { min: 100, max: 10 * MINUTE },
     'When nbd.reply_bytes_max is used up and others wait: who has taken nothing of its replies for this long is disconnected.',
+  ),
+  'nbd.idle_timeout': durationOrNever(
+    Infinity,
+    { min: 100, max: 7 * 24 * HOUR },
+    'An NBD client of a socket that asks nothing for this long, and waits for nothing, is disconnected. never: a guest that is idle for days is ordinary, and one whose machine is gone is noticed by the kernel within minutes. Devices of this kernel are not concerned.',
   ),
   'nbd.handshake_timeout': duration(
     10 * SECOND,

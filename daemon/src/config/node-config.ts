@@ -6,6 +6,7 @@ import {
   bytes,
   choice,
   duration,
+  durationOrNever,
   filePath,
   flag,
   integer,
@@ -46,6 +47,16 @@ export const NODE_SETTINGS = {
     128,
     { min: 1, max: 100_000 },
     'Most connections over TCP that have neither shown a certificate nor, without TLS, made a call. For a further one, that which has been at it longest is closed: who only holds connections open keeps nobody out.',
+  ),
+  connection_idle_timeout: durationOrNever(
+    5 * MINUTE,
+    { min: 100, max: 7 * 24 * 60 * MINUTE },
+    'A connection without a session or call for this long is closed; a client that is still there comes back with its next call. Attached volumes have a session all the time.',
+  ),
+  calls_per_connection_max: integer(
+    4096,
+    { min: 16, max: 100_000 },
+    'Most sessions and calls at once of one connection; a client is told so and waits with further ones, and one that does not wait loses the connection. A daemon has one per volume, and a few calls besides.',
   ),
   sessions_per_client_max: integer(
     1024,

@@ -1,9 +1,21 @@
-/** The commented default file, made from the declarations: every setting, its form, its default, its reason. */
+/** The commented default file, made from the declarations: every setting, its form, its default, its reason; and the fixed limits. */
 import type { Settings } from './setting.js';
 
 const COMMENT_COLUMNS = 90;
 
-export function printConfig(program: string, settings: Settings): string {
+/** A limit that cannot be set. */
+export interface FixedLimit {
+  /** 'bytes of one read or write' */
+  readonly what: string;
+  readonly value: string;
+  readonly reason: string;
+}
+
+export function printConfig(
+  program: string,
+  settings: Settings,
+  limits: readonly FixedLimit[] = [],
+): string {
   const lines = [`# Configuration of ${program}. Every setting is shown with its default.`];
   let table = '';
   // TOML wants the keys without a table first.
@@ -18,6 +30,9 @@ export function printConfig(program: string, settings: Settings): string {
     lines.push('', ...comment(setting.reason), ...comment(`Allowed: ${setting.form}.`));
     lines.push(`# ${key.slice(dot + 1)} = ${setting.toToml(setting.fallback)}`);
   }
+  if (limits.length > 0) lines.push('', '# Limits that are fixed:');
+  for (const { what, value, reason } of limits)
+    lines.push('#', ...comment(`Most ${what}: ${value}. ${reason}`));
   return `${lines.join('\n')}\n`;
 }
 

@@ -15,6 +15,8 @@ import { tlsSentence, type TlsDoor, type TlsOutcome } from './tls-door.js';
 export interface ConnectionLimits {
   /** A client that has not chosen an export by then is disconnected. */
   readonly handshakeTimeoutMs: number;
+  /** A client that has chosen one, asks nothing for this long and waits for nothing is disconnected; absent: it is not. */
+  readonly idleTimeoutMs?: number;
   /** Most bytes of one write's payload; longer ones are skipped and refused. */
   readonly payloadBytesMax: number;
   /** What all clients together may be owed; absent: only what each one may. */
@@ -210,7 +212,19 @@ export class NbdConnection implements ExportClient {
       },
     });
     this.events.opened(exportName, this.#names);
+    this.#watchIdleness(socket);
     if (outcome.leftover.length > 0) this.#session.receive(outcome.leftover);
+  }
+
+  /** The socket's own timer: it costs nothing where requests come. */
+  #watchIdleness(socket: Socket): void {
+    const { idleTimeoutMs = Infinity } = this.limits;
+    if (idleTimeoutMs === Infinity) return;
+    socket.setTimeout(idleTimeoutMs, () => {
+      const isWaitedFor = this.#session?.isWaitedFor === true || socket.writableLength > 0;
+      if (isWaitedFor) socket.setTimeout(idleTimeoutMs);
+      else this.#fail(`it asked nothing for ${idleTimeoutMs} ms (nbd.idle_timeout)`);
+    });
   }
 
   /** The client closed its writing half: it waits for nothing but answers. */

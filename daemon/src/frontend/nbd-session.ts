@@ -78,6 +78,11 @@ export class NbdSession {
     return this.#saidGoodbye;
   }
 
+  /** Something that the client sent has no answer yet. */
+  get isWaitedFor(): boolean {
+    return this.#unanswered > 0 || this.#waiting.first !== undefined;
+  }
+
   /** @throws NbdProtocolError when the stream cannot be trusted any more: the caller closes the connection */
   receive(chunk: Buffer): void {
     if (this.#state !== 'serving') return;
@@ -231,7 +236,7 @@ export class NbdSession {
 
   #endWhenAnswered(): void {
     if (this.#state === 'serving' || this.#state === 'gone') return;
-    if (this.#unanswered > 0 || this.#waiting.first !== undefined) return;
+    if (this.isWaitedFor) return;
     this.#replies.flush();
     if (!this.#socket.writableEnded) this.#socket.end();
     this.#stopped?.();

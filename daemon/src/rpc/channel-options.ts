@@ -23,11 +23,19 @@ const COMMON: ChannelOptions = {
   'grpc-node.max_session_memory': Number.MAX_SAFE_INTEGER,
 };
 
-/**
- * Streams of one connection: a daemon has one per volume and connection, and a few calls besides. What a
- * node serves in all is its `sessions_max`.
- */
-export const STREAMS_PER_CONNECTION_MAX = 4096;
+/** What one connection of a server may have, and for how long it may do nothing. */
+export interface CallLimits {
+  /** At once; in HTTP/2 each is a stream. */
+  readonly callsPerConnectionMax: number;
+  /** A connection without a call for this long is closed; Infinity: it is not. */
+  readonly idleTimeoutMs: number;
+}
+
+/** Where no settings say otherwise: the admin API, whose clients call and go. */
+export const DEFAULT_CALL_LIMITS: CallLimits = {
+  callsPerConnectionMax: 256,
+  idleTimeoutMs: 300_000,
+};
 
 /**
  * A client whose machine vanished must not look connected for long: its lease could not move without
@@ -36,12 +44,18 @@ export const STREAMS_PER_CONNECTION_MAX = 4096;
 export const KEEPALIVE_INTERVAL_MS = 10_000;
 export const KEEPALIVE_TIMEOUT_MS = 10_000;
 
-export const SERVER_OPTIONS: ChannelOptions = {
-  ...COMMON,
-  'grpc.max_concurrent_streams': STREAMS_PER_CONNECTION_MAX,
-  'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
-  'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
-};
+/** grpc-js takes this for "never". */
+const NEVER_MS = 0x7fff_ffff;
+
+export function serverOptions(limits: CallLimits = DEFAULT_CALL_LIMITS): ChannelOptions {
+  return {
+    ...COMMON,
+    'grpc.max_concurrent_streams': limits.callsPerConnectionMax,
+    'grpc.max_connection_idle_ms': Math.min(limits.idleTimeoutMs, NEVER_MS),
+    'grpc.keepalive_time_ms': KEEPALIVE_INTERVAL_MS,
+    'grpc.keepalive_timeout_ms': KEEPALIVE_TIMEOUT_MS,
+  };
+}
 
 // No keepalive on the client's side: calls have deadlines, and sessions have a probe of their own, which
 // asks the node's session and not only its HTTP/2 library.

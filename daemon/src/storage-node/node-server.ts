@@ -7,7 +7,7 @@ import { submitAsync } from '../block/block-device.js';
 import { BlockError } from '../block/block-error.js';
 import { flushRequest } from '../block/block-request.js';
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
-import { SERVER_OPTIONS } from '../rpc/channel-options.js';
+import { serverOptions, type CallLimits } from '../rpc/channel-options.js';
 import type { Protection } from '../rpc/credentials.js';
 import { areLarge } from '../rpc/http2-window.js';
 import { peerIdentity, type CallPlace } from '../rpc/peer-identity.js';
@@ -32,6 +32,8 @@ export interface NodeOptions
   readonly address: string;
   /** How many connections there may be; absent: as server-door.ts has it. */
   readonly places?: PlaceLimits;
+  /** What one connection may have; absent: as channel-options.ts has it. */
+  readonly callLimits?: CallLimits;
   /** Who calls; absent: whom the connection proves. */
   readonly callerOf?: CallerOf;
 }
@@ -53,7 +55,7 @@ export interface RunningNode {
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkLimits(options);
   const service = new StorageService({ ...options, writeVerifier: newWriteVerifier() });
-  const server = new Server(SERVER_OPTIONS);
+  const server = new Server(serverOptions(options.callLimits));
   // Nobody calls before there is a listener.
   let place: CallPlace = { address: options.address, isTls: true };
   const callerOf: CallerOf = (call) => callerOfPeer(peerIdentity(call, place));

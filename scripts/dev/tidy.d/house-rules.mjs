@@ -28,7 +28,7 @@ export const ROOM_IMPORTS = {
     ...['block', 'runtime'],
   ],
   bin: [
-    ...['frontend', 'volume', 'transport', 'storage-node', 'admin', 'cli'],
+    ...['nbd-server-helpers', 'frontend', 'volume', 'transport', 'storage-node', 'admin', 'cli'],
     ...['rpc', 'config', 'security', 'runtime', 'block'],
   ],
 };

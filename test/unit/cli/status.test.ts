@@ -1,11 +1,16 @@
 /** Goal: status shows everything there is to see, also when half of it is away, and tells monitoring. */
 import assert from 'node:assert/strict';
+import fs from 'node:fs';
+import path from 'node:path';
 import { describe, it } from 'node:test';
+import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { attachment } from './fake-daemon.js';
 import { FakeSurroundings, widthOf } from './fake-surroundings.js';
 
 describe('blkferry status', () => {
+  const folder = temporaryFolder();
+
   it('shows daemon, nodes and attachments at a glance in 80 columns and ends with 0', async () => {
     const world = new FakeSurroundings();
     world.daemon.attachments = [attachment()];
@@ -31,6 +36,21 @@ describe('blkferry status', () => {
       world.nodeOptions.map(({ address }) => address),
       ['127.0.0.1:7600', '127.0.1.1:7600', '127.0.1.2:7600', '127.0.1.3:7600'],
     );
+  });
+
+  it("asks nodes with the daemon's certificate, unless another is given", async () => {
+    const file = path.join(folder, 'blkferryd.toml');
+    fs.writeFileSync(file, '[tls]\ncertificate = "/d/cert"\nkey = "/d/key"\nca = "/d/ca"\n');
+    const shown = async (more: string): Promise<(string | undefined)[]> => {
+      const world = new FakeSurroundings();
+      world.machine.exists = (found) => found === file;
+      await world.run(`status ${more}`);
+      return world.nodeOptions.map(({ tls }) => tls?.certificate);
+    };
+    assert.deepEqual(await shown(`--config ${file}`), ['/d/cert']);
+    const own = '--tls-certificate /o/cert --tls-key /o/key --tls-ca /o/ca';
+    assert.deepEqual(await shown(`--config ${file} ${own}`), ['/o/cert']);
+    assert.deepEqual(await shown('--config /not/there'), [undefined]);
   });
 
   it('ends with 5 when a node is away, and still shows the rest', async () => {

@@ -11,6 +11,7 @@ import {
   type DaemonConfig,
 } from '#daemon/config/daemon-config.js';
 import { NODE_SETTINGS, readNodeConfig } from '#daemon/config/node-config.js';
+import { DAEMON_LIMITS, NODE_LIMITS } from '#daemon/bin/fixed-limits.js';
 import { printConfig } from '#daemon/config/print-config.js';
 import { unknownVariables } from '#daemon/config/read-config.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
@@ -262,7 +263,9 @@ describe('printConfig', () => {
       ['blkferryd', DAEMON_SETTINGS, readDaemonConfig],
       ['blkferry-node', NODE_SETTINGS, readNodeConfig],
     ] as const) {
-      const printed = printConfig(program, settings);
+      const limits = program === 'blkferryd' ? DAEMON_LIMITS : NODE_LIMITS;
+      const printed = printConfig(program, settings, limits);
+      assert.ok(printed.includes('# Most bytes of one message between daemon and node: 40MiB. '));
       const uncommented = printed.replace(/^# ([a-z_]+ = )/gm, '$1');
       assert.ok(Object.keys(parse(uncommented)).length > 3);
       assert.deepEqual(read({ ...NOTHING, file: fileWith(uncommented) }), read(NOTHING));

@@ -17,7 +17,7 @@ import {
   type ServerDuplexStream,
 } from '@grpc/grpc-js';
 import { DONE, readRequest, writeRequest } from '#daemon/block/block-request.js';
-import { CLIENT_OPTIONS, SERVER_OPTIONS } from '#daemon/rpc/channel-options.js';
+import { CLIENT_OPTIONS, serverOptions } from '#daemon/rpc/channel-options.js';
 import { STORAGE_SERVICE } from '#daemon/rpc/service-definition.js';
 import { LazyReplyBatch, LazyRequestBatch } from '#daemon/rpc/batch-encoding.js';
 import type { ClientFrame, NodeFrame, RequestBatchFrame } from '#daemon/rpc/storage-messages.js';
@@ -65,7 +65,7 @@ describe('an encoded batch in the hands of grpc-js', () => {
   before(async () => {
     folder = fs.mkdtempSync(path.join(os.tmpdir(), 'blkferry-lazy-'));
     const address = `unix:${path.join(folder, 'socket')}`;
-    server = new Server(SERVER_OPTIONS);
+    server = new Server(serverOptions());
     const definition = {
       ...OPEN_SESSION,
       responseSerialize: (frame: NodeFrame) =>

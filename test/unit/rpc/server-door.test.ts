@@ -6,7 +6,7 @@ import os from 'node:os';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { Client, Server, credentials, status } from '@grpc/grpc-js';
-import { CLIENT_OPTIONS, SERVER_OPTIONS } from '#daemon/rpc/channel-options.js';
+import { CLIENT_OPTIONS, serverOptions } from '#daemon/rpc/channel-options.js';
 import { listen } from '#daemon/rpc/server-listener.js';
 import type { PlaceLimits } from '#daemon/runtime/connection-places.js';
 
@@ -27,7 +27,7 @@ interface Door {
 }
 
 async function doorAt(address: string, limits: Partial<PlaceLimits>): Promise<Door> {
-  const server = new Server(SERVER_OPTIONS);
+  const server = new Server(serverOptions());
   const refusals: string[] = [];
   const listener = await listen(server, {
     address,

@@ -20,7 +20,7 @@ import {
 import {
   CLIENT_OPTIONS,
   FLOW_CONTROL_WINDOW_BYTES,
-  SERVER_OPTIONS,
+  serverOptions,
 } from '#daemon/rpc/channel-options.js';
 import { areLarge, createWideInjector, type WindowSizes } from '#daemon/rpc/http2-window.js';
 import { listen, type ServerListener } from '#daemon/rpc/server-listener.js';
@@ -44,7 +44,7 @@ interface Listening extends ServerListener {
 }
 
 async function listenAt(address: string, insecure = false): Promise<Listening> {
-  const server = new Server(SERVER_OPTIONS);
+  const server = new Server(serverOptions());
   undo.push(() => {
     server.forceShutdown();
   });
@@ -105,7 +105,7 @@ describe('the flow-control windows', () => {
 
   it('are set without leaving anything changed in the http2 module', () => {
     const original = http2.createServer;
-    const server = new Server(SERVER_OPTIONS);
+    const server = new Server(serverOptions());
     createWideInjector(server, ServerCredentials.createInsecure(), () => undefined);
     assert.equal(http2.createServer, original);
     server.forceShutdown();

@@ -7,7 +7,7 @@ import path from 'node:path';
 import tls from 'node:tls';
 import { after, describe, it } from 'node:test';
 import { ChannelCredentials, Client, Server, status } from '@grpc/grpc-js';
-import { SERVER_OPTIONS } from '#daemon/rpc/channel-options.js';
+import { serverOptions } from '#daemon/rpc/channel-options.js';
 import { areLarge } from '#daemon/rpc/http2-window.js';
 import type { PeerIdentity } from '#daemon/rpc/peer-identity.js';
 import { listen } from '#daemon/rpc/server-listener.js';
@@ -169,7 +169,7 @@ describe('TLS between our client and our server', () => {
 
   it('uses new files for new connections, while the old connection lives on', async () => {
     const files = authority.issue({ name: 'before' });
-    const served = new Server(SERVER_OPTIONS);
+    const served = new Server(serverOptions());
     const material = TlsMaterial.load(files, Date.now());
     const listener = await listen(served, {
       address: '127.0.0.1:0',

@@ -1,0 +1,111 @@
+/**
+ * Limits that are no settings, because both ends of a connection, or the data of before, rely on them. They are told
+ * with the settings (--print-config), from the numbers that are in force.
+ */
+import {
+  HANDSHAKE_SENT_BYTES_MAX,
+  OPTIONS_MAX,
+  OPTION_DATA_BYTES_MAX,
+  OPTION_SKIPPED_BYTES_MAX,
+} from 'nbd-server-helpers';
+import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
+import type { FixedLimit } from '../config/print-config.js';
+import { RULES_MAX, RULE_FILE_BYTES_MAX } from '../config/rule-file.js';
+import { OWED_BYTES_MAX } from '../frontend/reply-budget.js';
+import { REQUESTS_PER_BATCH_MAX } from '../rpc/batch-columns.js';
+import { DEFAULT_CALL_LIMITS, MESSAGE_BYTES_MAX } from '../rpc/channel-options.js';
+import { DEFAULT_PLACES } from '../rpc/server-door.js';
+import { PEM_BYTES_MAX } from '../security/tls-material.js';
+import { UNSENT_BYTES_MAX } from '../storage-node/unsent-replies.js';
+
+const MIB = 1024 * 1024;
+
+const BOTH: readonly FixedLimit[] = [
+  {
+    what: 'bytes of one read or write',
+    value: mib(REQUEST_BYTES_MAX),
+    reason:
+      'What the NBD specification asks clients to stay below. A write may be in a replay log, to be sent again: a node that took less than before would lose it.',
+  },
+  {
+    what: 'bytes of one message between daemon and node',
+    value: mib(MESSAGE_BYTES_MAX),
+    reason:
+      'One longest request, and what small ones come with it. More is refused before it is read.',
+  },
+  {
+    what: 'requests of one message',
+    value: String(REQUESTS_PER_BATCH_MAX),
+    reason: 'The largest queue_depth and session_requests_max.',
+  },
+  {
+    what: 'rules in one file',
+    value: `${RULES_MAX}, in ${mib(RULE_FILE_BYTES_MAX)}`,
+    reason: 'Every name is held against all of them when a volume is opened.',
+  },
+  {
+    what: 'bytes of a file of certificates or keys',
+    value: mib(PEM_BYTES_MAX),
+    reason: 'A few hundred authorities. What is longer is another file.',
+  },
+];
+
+export const DAEMON_LIMITS: readonly FixedLimit[] = [
+  ...BOTH,
+  {
+    what: 'bytes of one NBD option that are read',
+    value: `${OPTION_DATA_BYTES_MAX / 1024}KiB`,
+    reason:
+      'An export name and a dozen queries of full length. A longer one is skipped and answered with NBD_REP_ERR_TOO_BIG.',
+  },
+  {
+    what: 'bytes of one NBD option that are skipped',
+    value: mib(OPTION_SKIPPED_BYTES_MAX),
+    reason:
+      'What the NBD specification does not call an attack. Who announces more is disconnected.',
+  },
+  {
+    what: 'NBD options of one client, and bytes of the answers',
+    value: `${OPTIONS_MAX}, ${mib(HANDSHAKE_SENT_BYTES_MAX)}`,
+    reason: 'It can list thousands of exports a few times. Then it must choose one.',
+  },
+  {
+    what: 'bytes that one NBD client is owed',
+    value: mib(OWED_BYTES_MAX),
+    reason: 'One longest read. Beyond it nothing more is read from its socket.',
+  },
+  {
+    what: 'connections to the admin API',
+    value: places(),
+    reason: 'Commands come and go, and monitoring is one or two.',
+  },
+  {
+    what: 'calls at once of one connection to the admin API',
+    value: String(DEFAULT_CALL_LIMITS.callsPerConnectionMax),
+    reason: 'A program that asks for every attachment at once. Further ones wait.',
+  },
+  {
+    what: 'time without a call of a connection to the admin API',
+    value: `${DEFAULT_CALL_LIMITS.idleTimeoutMs / 60_000}min`,
+    reason: 'It is then closed; a client that is still there comes back with its next call.',
+  },
+];
+
+export const NODE_LIMITS: readonly FixedLimit[] = [
+  ...BOTH,
+  {
+    what: 'bytes of replies that wait for one session',
+    value: mib(UNSENT_BYTES_MAX),
+    reason:
+      'Two flow-control windows. Beyond it the node executes no further request of that session.',
+  },
+];
+
+function mib(count: number): string {
+  return `${count / MIB}MiB`;
+}
+
+function places(): string {
+  const { connectionsMax, connectionsPerPeerMax, handshakesMax } = DEFAULT_PLACES;
+  return `${connectionsMax}, of one machine ${connectionsPerPeerMax}, without a certificate ${handshakesMax}`;
+}
