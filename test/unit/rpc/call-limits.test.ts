@@ -12,7 +12,12 @@ import {
   type ClientDuplexStream,
   type ServerDuplexStream,
 } from '@grpc/grpc-js';
-import { CLIENT_OPTIONS, serverOptions, type CallLimits } from '#daemon/rpc/channel-options.js';
+import {
+  CLIENT_OPTIONS,
+  MESSAGE_BYTES_MAX,
+  serverOptions,
+  type CallLimits,
+} from '#daemon/rpc/channel-options.js';
 import { listen } from '#daemon/rpc/server-listener.js';
 import {
   CLIENT_PREFACE,
@@ -70,8 +75,9 @@ async function serve(limits: CallLimits, more: ChannelOptions = {}): Promise<num
   return Number(listener.address.split(':')[1]);
 }
 
-function clientOf(port: number): Client {
-  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), CLIENT_OPTIONS);
+function clientOf(port: number, more: ChannelOptions = {}): Client {
+  const options = { ...CLIENT_OPTIONS, ...more };
+  const client = new Client(`127.0.0.1:${port}`, credentials.createInsecure(), options);
   undo.push(() => {
     client.close();
   });
@@ -220,6 +226,29 @@ describe('a connection to a gRPC server', () => {
       const long = new Metadata();
       long.set('x-long', 'y'.repeat(200_000));
       assert.notEqual(await outcome(echo(clientOf(port), long)), status.OK);
+      await expectServed(call);
+    },
+  );
+
+  it(
+    'carries the longest message; the call with a longer one ends',
+    { timeout: 30_000 },
+    async () => {
+      const client = clientOf(await serve(LIMITS), { 'grpc.max_send_message_length': -1 });
+      const call = echo(client);
+      assert.equal(await outcome(call), status.OK);
+      const next = new Promise<Buffer>((resolve) => call.once('data', resolve));
+      call.write(Buffer.alloc(MESSAGE_BYTES_MAX));
+      assert.equal((await next).length, MESSAGE_BYTES_MAX);
+      const other = echo(client);
+      assert.equal(await outcome(other), status.OK);
+      const end = new Promise<status>((resolve) => {
+        other.once('status', ({ code }) => {
+          resolve(code);
+        });
+      });
+      other.write(Buffer.alloc(MESSAGE_BYTES_MAX + 1));
+      assert.equal(await end, status.RESOURCE_EXHAUSTED);
       await expectServed(call);
     },
   );
