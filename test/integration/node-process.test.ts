@@ -8,6 +8,7 @@ import { fileURLToPath } from 'node:url';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
+import { CLIENT_PREFACE, FRAME, framesOf } from '#test/support/http2-frames.js';
 import { RunningProgram, runProgram, type Finished } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
@@ -25,11 +26,14 @@ beforeEach(() => {
   fs.mkdirSync(folder);
 });
 
-function start(listen: string): Promise<{ program: RunningProgram; readyLine: string }> {
+function start(
+  listen: string,
+  environment: Readonly<Record<string, string>> = {},
+): Promise<{ program: RunningProgram; readyLine: string }> {
   return RunningProgram.start(
     process.execPath,
     [SCRIPT, '--data-directory', `${folder}/data`, '--listen', listen],
-    { readyLine: /./ },
+    { readyLine: /./, environment },
   );
 }
 
@@ -49,6 +53,26 @@ function connect(address: string): StorageClient {
 }
 
 describe('blkferry-node, when it begins', () => {
+  it('tells a connection how many calls it may have, and ends one that has none', async () => {
+    const { program, readyLine } = await start('127.0.0.1:0', {
+      BLKFERRY_CALLS_PER_CONNECTION_MAX: '17',
+      BLKFERRY_CONNECTION_IDLE_TIMEOUT: '300ms',
+    });
+    const socket = net.connect(Number(/:(\d+) data/.exec(readyLine)?.[1]), '127.0.0.1');
+    socket.write(CLIENT_PREFACE);
+    const received: Buffer[] = [];
+    socket.on('data', (piece: Buffer) => received.push(piece));
+    await new Promise((resolve) => socket.once('close', resolve));
+    const frames = framesOf(Buffer.concat(received));
+    const settings = frames.find(
+      ({ type, payload }) => type === FRAME.settings && payload.length > 0,
+    );
+    // SETTINGS_MAX_CONCURRENT_STREAMS (RFC 9113, 6.5.2).
+    assert.ok(settings?.payload.includes(Buffer.from([0, 3, 0, 0, 0, 17])));
+    assert.ok(frames.some(({ type }) => type === FRAME.goAway));
+    assert.equal(await program.stop(), 0);
+  });
+
   it('says in one line where it listens and where its data is', async () => {
     const { program, readyLine } = await start('127.0.0.1:0');
     const told = /^blkferry-node ready: (127\.0\.0\.1:\d+) data (.*)$/.exec(readyLine);

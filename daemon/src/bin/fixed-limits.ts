@@ -4,6 +4,7 @@
  */
 import {
   HANDSHAKE_SENT_BYTES_MAX,
+  META_QUERIES_MAX,
   OPTIONS_MAX,
   OPTION_DATA_BYTES_MAX,
   OPTION_SKIPPED_BYTES_MAX,
@@ -16,7 +17,8 @@ import { REQUESTS_PER_BATCH_MAX } from '../rpc/batch-columns.js';
 import { DEFAULT_CALL_LIMITS, MESSAGE_BYTES_MAX } from '../rpc/channel-options.js';
 import { DEFAULT_PLACES } from '../rpc/server-door.js';
 import { PEM_BYTES_MAX } from '../security/tls-material.js';
-import { UNSENT_BYTES_MAX } from '../storage-node/unsent-replies.js';
+import { UNSENT_BYTES_MAX, UNSENT_FRAMES_MAX } from '../storage-node/unsent-replies.js';
+import { TURNS_WAITING_MAX } from '../storage-node/volume-turns.js';
 
 const MIB = 1024 * 1024;
 
@@ -55,8 +57,7 @@ export const DAEMON_LIMITS: readonly FixedLimit[] = [
   {
     what: 'bytes of one NBD option that are read',
     value: `${OPTION_DATA_BYTES_MAX / 1024}KiB`,
-    reason:
-      'An export name and a dozen queries of full length. A longer one is skipped and answered with NBD_REP_ERR_TOO_BIG.',
+    reason: `An export name and a dozen queries of full length, of which ${META_QUERIES_MAX} may be asked. A longer one is skipped and answered with NBD_REP_ERR_TOO_BIG.`,
   },
   {
     what: 'bytes of one NBD option that are skipped',
@@ -94,10 +95,15 @@ export const DAEMON_LIMITS: readonly FixedLimit[] = [
 export const NODE_LIMITS: readonly FixedLimit[] = [
   ...BOTH,
   {
-    what: 'bytes of replies that wait for one session',
-    value: mib(UNSENT_BYTES_MAX),
+    what: 'bytes and messages of replies that wait for one session',
+    value: `${mib(UNSENT_BYTES_MAX)}, ${UNSENT_FRAMES_MAX}`,
+    reason: 'Two flow-control windows. Beyond it no further request of that session is read.',
+  },
+  {
+    what: 'administrative calls that wait for one volume',
+    value: String(TURNS_WAITING_MAX),
     reason:
-      'Two flow-control windows. Beyond it the node executes no further request of that session.',
+      'Each takes milliseconds: they pile up only where storage hangs. Further ones are refused.',
   },
 ];
 

@@ -2,21 +2,29 @@
 import { ConfigError } from '../config/config-error.js';
 import { readDaemonConfig, type DaemonConfig } from '../config/daemon-config.js';
 import { tlsFiles } from '../config/tls-settings.js';
+import type { DaemonOptions } from './command-options.js';
 import type { Machine } from './doctor/machine.js';
 import { protectionOf, type ProtectionOptions } from './protection-options.js';
 
-/** What was not said on the command line is as the daemon has it. */
+/**
+ * How the nodes of this machine's daemon are asked: as it asks them itself, unless the command line says anything
+ * about it, or names a daemon elsewhere, whose settings are not here. Files that this user cannot use are left out:
+ * the daemon's key is for its own user.
+ */
 export function protectionLike(
   config: DaemonConfig | undefined,
-  given: ProtectionOptions,
+  machine: Machine,
+  given: ProtectionOptions & Pick<DaemonOptions, 'adminAddress'>,
 ): ProtectionOptions {
-  const files = config === undefined ? undefined : tlsFiles(config);
+  const own = protectionOf(given);
+  const isElsewhere = (given.adminAddress ?? '') !== '';
+  if (config === undefined || isElsewhere || Object.keys(own).length > 0) return own;
+  const files = tlsFiles(config);
   return {
-    insecure: config?.insecure ?? false,
-    ...(files === undefined
+    insecure: config.insecure,
+    ...(files === undefined || machine.tlsProblem(files) !== undefined
       ? {}
       : { tlsCertificate: files.certificate, tlsKey: files.key, tlsCa: files.ca }),
-    ...protectionOf(given),
   };
 }
 

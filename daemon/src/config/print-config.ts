@@ -1,4 +1,7 @@
-/** The commented default file, made from the declarations: every setting, its form, its default, its reason; and the fixed limits. */
+/**
+ * The commented default file, made from the declarations: every setting, its form, its default, its reason; and the
+ * limits that cannot be set.
+ */
 import type { Settings } from './setting.js';
 
 const COMMENT_COLUMNS = 90;

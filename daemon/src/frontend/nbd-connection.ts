@@ -216,7 +216,7 @@ export class NbdConnection implements ExportClient {
     if (outcome.leftover.length > 0) this.#session.receive(outcome.leftover);
   }
 
-  /** The socket's own timer: it costs nothing where requests come. */
+  /** By the socket's own timer, which what is sent or received puts off. */
   #watchIdleness(socket: Socket): void {
     const { idleTimeoutMs = Infinity } = this.limits;
     if (idleTimeoutMs === Infinity) return;

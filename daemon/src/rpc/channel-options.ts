@@ -31,7 +31,7 @@ export interface CallLimits {
   readonly idleTimeoutMs: number;
 }
 
-/** Where no settings say otherwise: the admin API, whose clients call and go. */
+/** Where no settings say otherwise, as for the admin API: its clients call and go. */
 export const DEFAULT_CALL_LIMITS: CallLimits = {
   callsPerConnectionMax: 256,
   idleTimeoutMs: 300_000,

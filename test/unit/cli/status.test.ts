@@ -41,8 +41,9 @@ describe('blkferry status', () => {
   it("asks nodes with the daemon's certificate, unless another is given", async () => {
     const file = path.join(folder, 'blkferryd.toml');
     fs.writeFileSync(file, '[tls]\ncertificate = "/d/cert"\nkey = "/d/key"\nca = "/d/ca"\n');
-    const shown = async (more: string): Promise<(string | undefined)[]> => {
+    const shown = async (more: string, problem?: string): Promise<(string | undefined)[]> => {
       const world = new FakeSurroundings();
+      world.machine.tlsFailure = problem;
       world.machine.exists = (found) => found === file;
       await world.run(`status ${more}`);
       return world.nodeOptions.map(({ tls }) => tls?.certificate);
@@ -51,6 +52,8 @@ describe('blkferry status', () => {
     const own = '--tls-certificate /o/cert --tls-key /o/key --tls-ca /o/ca';
     assert.deepEqual(await shown(`--config ${file} ${own}`), ['/o/cert']);
     assert.deepEqual(await shown('--config /not/there'), [undefined]);
+    assert.deepEqual(await shown(`--config ${file}`, 'the key may not be read'), [undefined]);
+    assert.deepEqual(await shown(`--config ${file} --admin-address 10.0.0.9:7700`), []);
   });
 
   it('ends with 5 when a node is away, and still shows the rest', async () => {

@@ -29,7 +29,7 @@ export function statusCommand(context: CommandContext): Command {
     )
     .option(
       '--config <file>',
-      "the daemon's configuration file: nodes are asked with its certificate",
+      "the daemon's configuration file: nodes are asked with its certificate, if you may read it",
       DEFAULT_DAEMON_CONFIG,
     );
   return addDaemonOptions(addProtectionOptions(command)).action((options: StatusOptions) =>
@@ -38,8 +38,9 @@ export function statusCommand(context: CommandContext): Command {
 }
 
 async function runStatus(context: CommandContext, options: StatusOptions): Promise<void> {
-  const { config } = readSettings(context.surroundings.machine, options.config);
-  const report = await survey(context, { ...options, ...protectionLike(config, options) });
+  const { machine } = context.surroundings;
+  const { config } = readSettings(machine, options.config);
+  const report = await survey(context, { ...options, ...protectionLike(config, machine, options) });
   context.exitCode = exitCodeOf(report);
   context.print(options, report, () => renderStatus(report, context.columnsMax));
 }

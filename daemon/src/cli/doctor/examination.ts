@@ -35,7 +35,7 @@ export async function examine(
   const { machine } = context.surroundings;
   const { config, problems } = readSettings(machine, options.config);
   const [report, services] = await Promise.all([
-    survey(context, { ...options, ...protectionLike(config, options), node: [] }),
+    survey(context, { ...options, ...protectionLike(config, machine, options), node: [] }),
     readServices(machine),
   ]);
   return {
