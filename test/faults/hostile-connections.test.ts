@@ -124,14 +124,20 @@ describe('a thousand hostile connections', () => {
       afterwardsMs.push(performance.now() - begunMs);
     }
     await client.close();
+    const { refusals } = await stack.daemon.admin.getDaemon();
+    const counts = refusals.map(({ event, count }) => `${event} ${count}`).join(', ');
     const grownBytes = programs.map(({ peakResidentBytes }, index) => {
       return peakResidentBytes - (calmBytes[index] ?? 0);
     });
     const [calmMs, attackedMs] = [median(calm), median(attacked)];
     console.log(
       `median of a read: ${calmMs.toFixed(2)} ms calm, ${attackedMs.toFixed(2)} ms attacked; ` +
-        `${Math.max(...afterwardsMs).toFixed(0)} ms for the first one after; grown: daemon ${mib(grownBytes[0])}, nodes ${mib(grownBytes[1])} and ${mib(grownBytes[2])} MiB`,
+        `${Math.max(...afterwardsMs).toFixed(0)} ms for the first one after; grown: daemon ${mib(grownBytes[0])}, nodes ${mib(grownBytes[1])} and ${mib(grownBytes[2])} MiB; ` +
+        `the daemon turned away: ${counts}`,
     );
+    const failed = refusals.find(({ event }) => event === 'client_failed')?.count ?? 0;
+    // Each was thrown out at least once, in each round, and a half of them came to the daemon.
+    assert(failed >= (ROUNDS * HOSTILE_PEERS) / 4, counts);
     assert(attackedMs < SLOWER_MAX * calmMs, `${attackedMs} ms instead of ${calmMs} ms`);
     const allowed = [REPLY_BYTES_MAX + GROWTH_BYTES_MAX, GROWTH_BYTES_MAX, GROWTH_BYTES_MAX];
     for (const [index, bytes] of grownBytes.entries())

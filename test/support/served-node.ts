@@ -15,6 +15,7 @@ import type { Caller } from '#daemon/storage-node/access-caller.js';
 import { AccessControl } from '#daemon/storage-node/access-control.js';
 import { startNode, type RunningNode } from '#daemon/storage-node/node-server.js';
 import type { PeerCall } from '#daemon/rpc/peer-identity.js';
+import { RepeatedWarnings } from '#daemon/runtime/repeated-warnings.js';
 import { FakeClock } from './fake-clock.js';
 import { MemoryCatalog } from './memory-catalog.js';
 import { NodeWire, type SessionWire } from './node-wire.js';
@@ -51,8 +52,9 @@ export class ServedNode {
     const log = (fields: object, message: string): void => {
       logged.push(`${(fields as { event: string }).event}: ${message}`);
     };
+    const refusals = new RepeatedWarnings({ warn: log }, clock);
     const parsed = rules === undefined ? undefined : AccessRules.fromText(rules, 'rules');
-    const access = new AccessControl(parsed, { warn: log }, clock);
+    const access = new AccessControl(parsed, refusals);
     const audited: AuditEntry[] = [];
     const node = await startNode({
       catalog,
@@ -68,6 +70,7 @@ export class ServedNode {
       log: { info: log, warn: log },
       address: `unix:${path.join(folder, 'node.sock')}`,
       insecure: false,
+      refusals,
       access,
       audit: {
         record: (entry) => audited.push(entry),

@@ -16,9 +16,8 @@ import type { PeerCall } from '../rpc/peer-identity.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { NO_AUDIT, type AuditLog } from '../runtime/audit-log.js';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
-import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { VERSION } from '../runtime/version.js';
 import { localCaller, requireRole, type AdminCaller } from './caller-role.js';
 import type { Attachments } from './attachments.js';
@@ -30,6 +29,8 @@ export interface AdminServiceOptions {
   /** Why no kernel device can be attached; empty if it can. */
   readonly deviceProblem: () => Promise<string>;
   readonly logger: Logger;
+  /** Who was refused anywhere in the daemon. */
+  readonly refusals: RepeatedWarnings;
   /** Of the daemon's connections to others; shown only. */
   readonly protection: Protection;
   /** Absent: administrative acts are in the ordinary log only. */
@@ -41,8 +42,7 @@ export function adminHandlers(
   options: AdminServiceOptions,
   callerOf: AdminCallerOf = local,
 ): UntypedServiceImplementation {
-  const { attachments, logger } = options;
-  const warnings = new RepeatedWarnings(logger, SYSTEM_CLOCK);
+  const { attachments, logger, refusals } = options;
   const unary = newUnary({
     callerOf,
     audit: options.audit ?? NO_AUDIT,
@@ -53,7 +53,7 @@ export function adminHandlers(
     onDenied: (method, { label: client, peer, reason }, sentence) => {
       const key = JSON.stringify([client, method, sentence]);
       const fields = { event: 'admin_call_refused', method, client, peer, reason };
-      warnings.warn(key, fields, `${sentence} (${reason})`);
+      refusals.warn(key, fields, `${sentence} (${reason})`);
     },
   });
   return {
@@ -81,6 +81,7 @@ export function adminHandlers(
       defaultNode: options.defaultNode,
       deviceProblem: await options.deviceProblem(),
       ...protectionFacts(options.protection),
+      refusals: refusals.counts,
     })),
   };
 }

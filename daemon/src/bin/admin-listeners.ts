@@ -69,7 +69,7 @@ async function openOne(
   { service, tls }: AdminParts,
   roles: AdminRoles | undefined,
 ): Promise<AdminListener> {
-  const { logger } = service;
+  const { logger, refusals } = service;
   const server = new Server(serverOptions());
   // Nobody calls before there is a listener.
   let place: CallPlace = { address, isTls: true };
@@ -84,7 +84,7 @@ async function openOne(
     address,
     insecure: false,
     tls,
-    log: logger,
+    refusals,
     onWindows: (windows) => {
       logger.trace({ event: 'admin_connected', windows }, 'admin client connected');
     },

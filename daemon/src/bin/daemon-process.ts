@@ -20,6 +20,7 @@ import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
+import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { createNodeClient } from '../transport/node-client.js';
 import { StoragePool } from '../transport/storage-pool.js';
 import { openAdmin } from './admin-listeners.js';
@@ -56,6 +57,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   const unlockState = lockDirectory(config.state_directory, 'blkferryd', '--state-directory');
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
   const protection = { tls: tls.material, insecure: config.insecure };
+  const refusals = new RepeatedWarnings(logger, SYSTEM_CLOCK);
   const pool = createPool(config, protection);
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];
@@ -73,11 +75,12 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     clock: SYSTEM_CLOCK,
     wallClock: () => Date.now(),
   });
-  for (const sentence of orphanLogs(path.join(config.runtime_directory, 'replay'), file.read())) {
-    logger.warn({ event: 'orphan_replay_log_found' }, sentence);
-  }
+  warnOfOrphanLogs(config, file, logger);
   await atMost(RESTORE_WAIT_MS, attachments.restore());
-  const endWatch = await openNbd({ config, exports, logger, tls: tls.material }, listeners);
+  const endWatch = await openNbd(
+    { config, exports, logger, refusals, tls: tls.material },
+    listeners,
+  );
   const admin = await openAdmin(config, {
     service: {
       attachments,
@@ -86,6 +89,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
       deviceProblem: () => devices.problem(),
       protection,
       logger,
+      refusals,
       audit,
     },
     tls: tls.material,
@@ -111,6 +115,12 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
       unlockRuntime();
     },
   };
+}
+
+function warnOfOrphanLogs(config: DaemonConfig, file: AttachmentFile, logger: Logger): void {
+  const folder = path.join(config.runtime_directory, 'replay');
+  for (const sentence of orphanLogs(folder, file.read()))
+    logger.warn({ event: 'orphan_replay_log_found' }, sentence);
 }
 
 function createDevices(config: DaemonConfig, logger: Logger): DeviceKeeper {

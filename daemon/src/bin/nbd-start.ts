@@ -7,7 +7,7 @@ import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
 import { ReplyBudget } from '../frontend/reply-budget.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
-import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import type { TlsMaterial } from '../security/tls-material.js';
 import { NbdProtection, PLAIN } from './nbd-protection.js';
 import { makeFolderOf } from './socket-folder.js';
@@ -16,6 +16,7 @@ export interface NbdParts {
   readonly config: DaemonConfig;
   readonly exports: ExportTable;
   readonly logger: Logger;
+  readonly refusals: RepeatedWarnings;
   /** Undefined: no certificates. */
   readonly tls: TlsMaterial | undefined;
 }
@@ -28,7 +29,7 @@ export interface NbdParts {
  * @throws Error with a sentence, RuleFileError, PreSharedKeysError
  */
 export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promise<() => void> {
-  const { config, exports, logger, tls } = parts;
+  const { config, exports, logger, refusals, tls } = parts;
   const socket = config['nbd.socket'];
   makeFolderOf(socket, 'nbd.socket');
   await clearStaleSocket(socket);
@@ -38,7 +39,6 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
     ['nbd.socket', `unix:${socket}`, PLAIN],
     ...ports.map((port) => ['nbd.tcp', port, protection.forTcp] as const),
   ] as const;
-  const warnings = new RepeatedWarnings(logger, SYSTEM_CLOCK);
   const replyLimits = {
     bytesMax: config['nbd.reply_bytes_max'],
     stalledTimeoutMs: config['nbd.stalled_timeout'],
@@ -59,7 +59,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
         handshakesMax: config['nbd.handshakes_max'],
       },
       clock: SYSTEM_CLOCK,
-      eventsFor: (peer) => connectionLog(logger, warnings, peer),
+      eventsFor: (peer) => connectionLog(logger, refusals, peer),
     });
     listeners.push(await listening.catch((error: unknown) => refuseAddress(setting, error)));
   }
@@ -76,8 +76,8 @@ function refuseAddress(setting: string, cause: unknown): never {
   );
 }
 
-/** @param warnings a client that fails and comes back, a thousand times, does not fill the log */
-function connectionLog(logger: Logger, warnings: RepeatedWarnings, peer: string): ConnectionEvents {
+/** @param refusals a client that fails and comes back, a thousand times, does not fill the log */
+function connectionLog(logger: Logger, refusals: RepeatedWarnings, peer: string): ConnectionEvents {
   return {
     opened: (exportName, names) => {
       const known = names.length === 0 ? '' : ` (${names.join(', ')})`;
@@ -87,7 +87,7 @@ function connectionLog(logger: Logger, warnings: RepeatedWarnings, peer: string)
       );
     },
     refused: (exportName, names, reason) => {
-      warnings.warn(
+      refusals.warn(
         `${peer} ${names.join(' ')} ${exportName} ${reason}`,
         { event: 'export_refused', peer, exportName, names, reason },
         `client ${peer} (${names.join(', ')}) was refused export ${exportName}: ${reason}`,
@@ -100,7 +100,7 @@ function connectionLog(logger: Logger, warnings: RepeatedWarnings, peer: string)
       );
     },
     protocolError: (reason) => {
-      warnings.warn(
+      refusals.warn(
         `${peer} ${reason}`,
         { event: 'client_failed', peer, reason },
         `client ${peer}: ${reason}`,

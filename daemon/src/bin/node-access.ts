@@ -2,14 +2,15 @@
 import { AccessRules } from '../config/access-rules.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { watchFiles } from '../runtime/watched-files.js';
 import { AccessControl } from '../storage-node/access-control.js';
 import type { AccessGate } from '../storage-node/access-gate.js';
 
 /** @param file "" for none: everybody who gets in may do everything. @throws RuleFileError */
-export function readAccess(file: string, logger: Logger): AccessControl {
+export function readAccess(file: string, refusals: RepeatedWarnings): AccessControl {
   const rules = file === '' ? undefined : AccessRules.fromFile(file);
-  return new AccessControl(rules, logger, SYSTEM_CLOCK);
+  return new AccessControl(rules, refusals);
 }
 
 /**

@@ -3,6 +3,7 @@ import type { NodeConfig } from '../config/node-config.js';
 import { openAuditLog } from '../runtime/audit-log.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
+import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { VERSION } from '../runtime/version.js';
 import { createBackends } from '../storage-node/backend/backend-registry.js';
 import { openDataDirectory } from '../storage-node/data-directory.js';
@@ -14,7 +15,8 @@ import { startTls } from './tls-start.js';
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
   const tls = startTls(config, logger);
-  const access = readAccess(config.access_file, logger);
+  const refusals = new RepeatedWarnings(logger, SYSTEM_CLOCK);
+  const access = readAccess(config.access_file, refusals);
   const audit = await openAuditLog({
     program: 'blkferry-node',
     file: config['audit.file'] === '' ? undefined : config['audit.file'],
@@ -52,6 +54,7 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
       bytesInFlightMax: config.session_bytes_max,
     },
     log: logger,
+    refusals,
     audit,
     address: config.listen,
     insecure: config.insecure,

@@ -61,11 +61,22 @@ export function renderStatus(report: StatusReport, columnsMax: number | undefine
     ...nodes.flatMap(({ address, node }) =>
       node === undefined ? [] : protectionRemarks(`node ${address}`, node, nowMs),
     ),
+    ...(report.daemon === undefined ? [] : refusalRemarks('blkferryd', report.daemon)),
+    ...nodes.flatMap(({ address, node }) =>
+      node === undefined ? [] : refusalRemarks(`node ${address}`, node),
+    ),
     ...nodes.flatMap(({ error }) => error ?? []),
     ...attachments.flatMap((one) => (one.detail === '' ? [] : `${one.exportName}: ${one.detail}`)),
   ];
   if (remarks.length > 0) sections.push(`${remarks.map(printable).join('\n')}\n`);
   return sections.join('\n');
+}
+
+/** As in "node a:7600 turned clients away: tls_refused 12"; the words are those to look for in its log. */
+function refusalRemarks(who: string, { refusals }: NodeMessage | DaemonMessage): string[] {
+  if (refusals.length === 0) return [];
+  const counts = refusals.map(({ event, count }) => `${event} ${count}`).join(', ');
+  return [`${who} turned clients away: ${counts}`];
 }
 
 function daemonInWords(report: StatusReport): string {

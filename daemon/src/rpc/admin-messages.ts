@@ -2,6 +2,8 @@
  * The TypeScript side of admin.proto: names and fields of the .proto in camel case, uint64 as a safe
  * number, the enum as its lower-case name. A test holds the two against each other.
  */
+import type { EventCount } from '../runtime/repeated-warnings.js';
+
 export interface AttachRequestMessage {
   volume: string;
   node: string;
@@ -109,6 +111,7 @@ export interface DaemonMessage {
   deviceProblem: string;
   insecure: boolean;
   certificateValidToMs: number;
+  refusals: EventCount[];
 }
 
 export interface FailNowRequestMessage {

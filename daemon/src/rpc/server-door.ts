@@ -6,13 +6,12 @@
  * are no strangers: whoever can open one is trusted, and counts only in all.
  */
 import type net from 'node:net';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import {
   ConnectionPlaces,
   type PlaceHolder,
   type PlaceLimits,
 } from '../runtime/connection-places.js';
-import { RepeatedWarnings, type WarningLog } from '../runtime/repeated-warnings.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 
 /** Where no settings say otherwise. A daemon has one connection or a few, a command one. */
 export const DEFAULT_PLACES: PlaceLimits = {
@@ -28,12 +27,14 @@ export class ServerDoor {
   readonly #places: ConnectionPlaces<PlaceHolder>;
   /** Of TCP connections, by their other end. */
   readonly #holders = new Map<string, PlaceHolder>();
-  readonly #warnings: RepeatedWarnings;
 
   /** @param firstAct what tells a client from a stranger: 'shown a certificate' */
-  constructor(limits: PlaceLimits, firstAct: string, log: WarningLog) {
+  constructor(
+    limits: PlaceLimits,
+    firstAct: string,
+    readonly refusals: RepeatedWarnings,
+  ) {
     this.#places = new ConnectionPlaces(limits, { firstAct, settingsPrefix: '' });
-    this.#warnings = new RepeatedWarnings(log, SYSTEM_CLOCK);
   }
 
   /** Somebody connected. @returns false: the socket is destroyed */
@@ -68,7 +69,7 @@ export class ServerDoor {
 
   #refuse(socket: net.Socket, reason: string): void {
     const peer = socket.remoteAddress ?? 'on this machine';
-    this.#warnings.warn(
+    this.refusals.warn(
       `${peer} ${reason}`,
       { event: 'client_refused', peer, reason },
       `client ${peer}: ${reason}`,

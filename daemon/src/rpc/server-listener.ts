@@ -9,7 +9,7 @@ import net from 'node:net';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { PlaceLimits } from '../runtime/connection-places.js';
-import type { WarningLog } from '../runtime/repeated-warnings.js';
+import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { serverMaterial, type Protection } from './credentials.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
@@ -31,7 +31,7 @@ export interface ListenOptions extends Protection {
   /** `host:port` (port 0 takes a free one) or `unix:/path`. */
   readonly address: string;
   /** Is told who was not let in; absent: nobody is. */
-  readonly log?: WarningLog;
+  readonly refusals?: RepeatedWarnings;
   /** How many connections there may be; by default DEFAULT_PLACES. */
   readonly places?: PlaceLimits | undefined;
   /** Called for each connection, with its first call: the flow-control windows in force. */
@@ -45,9 +45,10 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
   if (problem !== undefined) throw new StorageError('invalid', problem);
   const material = serverMaterial(address, options);
   // TLS ends before grpc-js: its sockets are then like any others, and files can be replaced meanwhile.
-  const log = options.log ?? { warn: () => undefined };
+  const refusals =
+    options.refusals ?? new RepeatedWarnings({ warn: () => undefined }, SYSTEM_CLOCK);
   const firstAct = material === undefined ? 'made a call' : 'shown a certificate';
-  const door = new ServerDoor(options.places ?? DEFAULT_PLACES, firstAct, log);
+  const door = new ServerDoor(options.places ?? DEFAULT_PLACES, firstAct, refusals);
   const injector = createWideInjector(
     server,
     ServerCredentials.createInsecure(),
@@ -73,7 +74,7 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
             door.identified(socket);
             injector.injectConnection(socket);
           },
-          log,
+          refusals,
         });
   await (address.startsWith('unix:')
     ? listenAtPath(acceptor, address)

@@ -8,6 +8,7 @@
  */
 import type { BlockRequest, BlockResult } from '../block/block-request.js';
 import type { Capabilities } from '../block/device-facts.js';
+import type { EventCount } from '../runtime/repeated-warnings.js';
 import type { Sealed } from './frame-seal.js';
 
 export interface NodeMessage {
@@ -22,6 +23,7 @@ export interface NodeMessage {
   sessionCount: number;
   insecure: boolean;
   certificateValidToMs: number;
+  refusals: EventCount[];
 }
 
 export interface LeaseHolderMessage {

@@ -4,8 +4,7 @@
  */
 import type net from 'node:net';
 import tls from 'node:tls';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
-import { RepeatedWarnings, type WarningLog } from '../runtime/repeated-warnings.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { acceptFailure, presentedBy, unbelievable } from '../security/tls-failure.js';
 import type { TlsMaterial } from '../security/tls-material.js';
 
@@ -17,7 +16,8 @@ export interface TlsEvents {
   readonly connected: (socket: net.Socket) => void;
   /** A client that was believed. */
   readonly secured: (socket: tls.TLSSocket) => void;
-  readonly log: WarningLog;
+  /** Gets those that were not. */
+  readonly refusals: RepeatedWarnings;
 }
 
 export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls.Server {
@@ -30,7 +30,6 @@ export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls
     // Judged below, before anything is read: Node would close without a word about whose certificate it was.
     rejectUnauthorized: false,
   });
-  const warnings = new RepeatedWarnings(events.log, SYSTEM_CLOCK);
   server.on('connection', events.connected);
   server.on('secureConnection', (socket) => {
     const sentence = refusalOrBug(socket);
@@ -38,12 +37,12 @@ export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls
       events.secured(socket);
       return;
     }
-    logRefusal(warnings, socket, sentence);
+    logRefusal(events.refusals, socket, sentence);
     socket.on('error', () => undefined);
     socket.destroy();
   });
   server.on('tlsClientError', (error, socket) => {
-    logRefusal(warnings, socket, acceptFailure(error, peerOf(socket)));
+    logRefusal(events.refusals, socket, acceptFailure(error, peerOf(socket)));
     socket.destroy();
   });
   const forget = material.onReplaced(({ contextOptions }) => {
@@ -74,10 +73,10 @@ function refusalOf(socket: tls.TLSSocket): string | undefined {
 }
 
 /** Whoever is refused tries again at once, from another port. */
-function logRefusal(warnings: RepeatedWarnings, socket: tls.TLSSocket, sentence: string): void {
+function logRefusal(refusals: RepeatedWarnings, socket: tls.TLSSocket, sentence: string): void {
   const peer = peerOf(socket);
   const key = `${socket.remoteAddress ?? ''} ${sentence.replace(peer, '')}`;
-  warnings.warn(key, { event: 'tls_refused', peer }, sentence);
+  refusals.warn(key, { event: 'tls_refused', peer }, sentence);
 }
 
 function peerOf({ remoteAddress, remotePort }: tls.TLSSocket): string {

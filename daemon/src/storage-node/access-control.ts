@@ -4,8 +4,7 @@
  * config/access-rules.ts.
  */
 import type { AccessDecision, AccessRules, Wanted } from '../config/access-rules.js';
-import type { Clock } from '../runtime/clock.js';
-import { RepeatedWarnings, type WarningLog } from '../runtime/repeated-warnings.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { Caller } from './access-caller.js';
 
@@ -26,12 +25,13 @@ const DOING: Readonly<Record<Wanted, string>> = {
 
 export class AccessControl {
   #rules: AccessRules | undefined;
-  readonly #warnings: RepeatedWarnings;
 
   /** @param rules undefined: everybody may do everything */
-  constructor(rules: AccessRules | undefined, log: WarningLog, clock: Clock) {
+  constructor(
+    rules: AccessRules | undefined,
+    readonly refusals: RepeatedWarnings,
+  ) {
     this.#rules = rules;
-    this.#warnings = new RepeatedWarnings(log, clock);
   }
 
   /** New rules count from now on; who has open sessions is the caller's business. */
@@ -73,7 +73,7 @@ export class AccessControl {
 
   noteRefusal(caller: Caller, { asked, volume }: Target, wanted: Wanted, reason: string): void {
     const { label: client, peer } = caller;
-    this.#warnings.warn(
+    this.refusals.warn(
       JSON.stringify([client, asked, wanted, reason]),
       { event: 'access_refused', client, peer, volume, asked, right: wanted, reason },
       `${client} was refused to ${DOING[wanted]} ${asked}: ${reason}`,

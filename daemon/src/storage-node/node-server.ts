@@ -68,7 +68,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     address: options.address,
     insecure: options.insecure,
     tls: options.tls,
-    log: options.log,
+    refusals: service.refusals,
     places: options.places,
     onWindows: (windows) => {
       if (areLarge(windows)) return;

@@ -2,6 +2,7 @@
 import type { Protection } from '../rpc/credentials.js';
 import type { Clock } from '../runtime/clock.js';
 import type { AuditLog } from '../runtime/audit-log.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import type { AccessControl } from './access-control.js';
 import type { Catalog } from './catalog.js';
 import type { SessionLimits } from './node-session.js';
@@ -28,6 +29,8 @@ export interface StorageServiceOptions extends Partial<Protection> {
   readonly sessionsPerClientMax?: number;
   readonly sessionLimits: SessionLimits;
   readonly log: ServiceLog;
+  /** Who was refused, of the listener too; absent: one of its own, over `log`. */
+  readonly refusals?: RepeatedWarnings;
   /** Absent: everybody may do everything. */
   readonly access?: AccessControl;
   /** Absent: administrative acts are in the ordinary log only. */

@@ -1,5 +1,6 @@
 /** What a session's stream needs of the node that serves it; StorageService is one. */
 import type { VolumeMessage } from '../rpc/storage-messages.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import type { Caller } from './access-caller.js';
 import type { AccessGate } from './access-gate.js';
 import type { LeaseTable } from './lease-table.js';
@@ -13,6 +14,7 @@ export interface SessionHost {
   readonly options: Pick<StorageServiceOptions, 'catalog' | 'clock' | 'sessionLimits' | 'log'>;
   readonly turns: VolumeTurns;
   readonly gate: AccessGate;
+  readonly refusals: RepeatedWarnings;
   readonly leases: LeaseTable;
   readonly sessions: SessionTable;
   readonly verifiers: WriteVerifiers;

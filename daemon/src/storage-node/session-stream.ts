@@ -18,6 +18,7 @@ import type { Caller } from './access-caller.js';
 import { checkAttachmentId } from './attachment-id.js';
 import type { BackendVolume } from './backend/backend.js';
 import { NodeSession } from './node-session.js';
+import { warnOfBreach } from './session-breach.js';
 import type { SessionHost } from './session-host.js';
 import type { TableSession } from './session-table.js';
 import { UnsentReplies } from './unsent-replies.js';
@@ -60,7 +61,7 @@ export class SessionStream implements TableSession {
       this.#resolveGone = resolve;
     });
     this.#cancelTimeout = host.options.clock.setTimer(OPEN_TIMEOUT_MS, () => {
-      this.end(new StorageError('invalid', `no open frame came within ${OPEN_TIMEOUT_MS} ms`));
+      this.#break(new StorageError('invalid', `no open frame came within ${OPEN_TIMEOUT_MS} ms`));
     });
     call.on('data', (frame: ClientFrame | StorageError) => {
       this.#receive(frame);
@@ -126,13 +127,17 @@ export class SessionStream implements TableSession {
           this.#send({ kind: 'pong', number: frame.number }, 0);
       }
     } catch (error) {
-      this.end(StorageError.from(error));
+      this.#break(StorageError.from(error));
     }
   }
 
+  #break(reason: StorageError): void {
+    warnOfBreach(this.host.refusals, this, reason);
+    this.end(reason);
+  }
+
   #onOpen(open: OpenFrame): void {
-    if (this.#state !== 'waiting')
-      throw new StorageError('invalid', 'a second open frame on one session');
+    if (this.#state !== 'waiting') throw new StorageError('invalid', 'a second open frame');
     this.#cancelTimeout();
     // Before anything that depends on whether the volume is there.
     this.host.gate.requireMayOpen(this.caller, open);
@@ -239,7 +244,7 @@ export class SessionStream implements TableSession {
     this.#halfClosed = true;
     switch (this.#state) {
       case 'waiting':
-        this.end(new StorageError('invalid', 'the stream ended without an open frame'));
+        this.#break(new StorageError('invalid', 'the stream ended without an open frame'));
         return;
       case 'open':
         void this.#session?.whenAnswered().then(() => {
@@ -282,12 +287,10 @@ export class SessionStream implements TableSession {
   }
 
   #log(event: string, message: string): void {
-    const { volumeId, attachmentId, generation } = this;
-    const peer = this.call.getPeer();
-    this.host.options.log.info(
-      { event, volumeId, attachmentId, generation, peer, client: this.caller.label },
-      message,
-    );
+    const { volumeId, attachmentId, generation, call, caller } = this;
+    const whose = { volumeId, attachmentId, generation };
+    const who = { peer: call.getPeer(), client: caller.label };
+    this.host.options.log.info({ event, ...whose, ...who }, message);
   }
 
   #isOver(): boolean {

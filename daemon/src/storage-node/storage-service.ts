@@ -16,6 +16,7 @@ import type {
   ResizeVolumeRequestMessage,
   VolumeMessage,
 } from '../rpc/storage-messages.js';
+import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { TRUSTED_CALLER, type Caller } from './access-caller.js';
 import { AccessControl } from './access-control.js';
 import { AccessGate } from './access-gate.js';
@@ -41,6 +42,7 @@ export class StorageService implements SessionHost {
   readonly leases: LeaseTable;
   readonly verifiers: WriteVerifiers;
   readonly gate: AccessGate;
+  readonly refusals: RepeatedWarnings;
   /** Of streams that are open, opening, or have not said yet what they are. */
   readonly #places: SessionPlaces;
   #stopping: StorageError | undefined;
@@ -48,7 +50,8 @@ export class StorageService implements SessionHost {
 
   constructor(readonly options: StorageServiceOptions) {
     const { catalog, clock, wallClock, leaseTimeoutMs, log } = options;
-    const control = options.access ?? new AccessControl(undefined, log, clock);
+    this.refusals = options.refusals ?? new RepeatedWarnings(log, clock);
+    const control = options.access ?? new AccessControl(undefined, this.refusals);
     this.gate = new AccessGate(control, catalog, this.sessions);
     this.#startedMs = clock.nowMs();
     const { sessionsMax, sessionsPerClientMax = sessionsMax } = options;
@@ -96,6 +99,7 @@ export class StorageService implements SessionHost {
         0,
       ),
       ...protectionFacts(this.options),
+      refusals: this.refusals.counts,
     };
   }
 

@@ -10,6 +10,8 @@ import { CLIENT_OPTIONS } from '#daemon/rpc/channel-options.js';
 import type { AttachReplyMessage, DaemonMessage } from '#daemon/rpc/admin-messages.js';
 import { listen, type ServerListener } from '#daemon/rpc/server-listener.js';
 import { ADMIN_SERVICE } from '#daemon/rpc/service-definition.js';
+import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { RepeatedWarnings } from '#daemon/runtime/repeated-warnings.js';
 import { VERSION } from '#daemon/runtime/version.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { ATTACH_V1, AttachmentBench, type LogRecord } from './attachment-bench.js';
@@ -17,6 +19,7 @@ import { ATTACH_V1, AttachmentBench, type LogRecord } from './attachment-bench.j
 const folder = temporaryFolder();
 const bench = new AttachmentBench(path.join(folder, 'state'));
 const log: LogRecord[] = [];
+const refusals = new RepeatedWarnings({ warn: () => undefined }, SYSTEM_CLOCK);
 const server = new Server();
 let listener: ServerListener;
 let client: Client;
@@ -31,6 +34,7 @@ before(async () => {
       deviceProblem: () => Promise.resolve('no such device'),
       nbdListeners: () => ['unix:/run/nbd.sock', '127.0.0.1:10809'],
       defaultNode: 'pretend:1',
+      refusals,
       logger: bunyan.createLogger({ name: 'test', streams: [{ type: 'raw', stream }] }),
     }),
   );
@@ -73,12 +77,14 @@ async function refusalOf(name: string, request: object): Promise<string> {
 
 describe('the admin API', () => {
   it('says what the daemon is', async () => {
+    refusals.warn('x', { event: 'client_failed' }, 'client x failed');
     const daemon = await call<DaemonMessage>('GetDaemon', {});
     assert.equal(daemon.version, VERSION);
     assert.equal(daemon.hostname, os.hostname());
     assert.equal(daemon.defaultNode, 'pretend:1');
     assert.deepEqual(daemon.nbdListeners, ['unix:/run/nbd.sock', '127.0.0.1:10809']);
     assert.ok(daemon.residentBytes > 1024 * 1024);
+    assert.deepEqual(daemon.refusals, [{ event: 'client_failed', count: 1 }]);
   });
 
   it('attaches, shows and detaches', async () => {

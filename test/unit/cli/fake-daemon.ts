@@ -1,4 +1,5 @@
 /** A daemon in memory for the command's tests: attachments, and what it was asked. */
+import type { EventCount } from '#daemon/runtime/repeated-warnings.js';
 import type { AdminClient } from '#daemon/cli/admin-client.js';
 import type {
   AttachmentMessage,
@@ -101,6 +102,7 @@ export class FakeDaemon implements AdminClient {
 
   /** How its connections are protected. */
   protection = { insecure: false, certificateValidToMs: 0 };
+  refusals: EventCount[] = [];
 
   getDaemon(): Promise<DaemonMessage> {
     return this.#reply(() => ({
@@ -113,6 +115,7 @@ export class FakeDaemon implements AdminClient {
       defaultNode: '127.0.0.1:7600',
       deviceProblem: this.deviceProblem,
       ...this.protection,
+      refusals: this.refusals,
     }));
   }
 

@@ -2,6 +2,7 @@
  * A storage node in memory for the command's tests: volumes with content, leases, sessions that answer
  * out of order, and the ways in which a node can fail in the middle of a transfer.
  */
+import type { EventCount } from '#daemon/runtime/repeated-warnings.js';
 import type { BlockRequest, BlockResult } from '#daemon/block/block-request.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import type {
@@ -91,6 +92,7 @@ export class FakeNode implements StorageClient, SessionRules {
 
   /** How its connections are protected. */
   protection = { insecure: false, certificateValidToMs: 0 };
+  refusals: EventCount[] = [];
 
   getNode(): Promise<NodeMessage> {
     return this.#reply(() => ({
@@ -104,6 +106,7 @@ export class FakeNode implements StorageClient, SessionRules {
       volumeCount: this.volumes.size,
       sessionCount: 1,
       ...this.protection,
+      refusals: this.refusals,
     }));
   }
 

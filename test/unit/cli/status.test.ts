@@ -100,6 +100,28 @@ describe('blkferry status', () => {
     assert.equal(node.certificateValidToMs, inThreeDaysMs);
   });
 
+  it('says how many clients each program turned away, in the words of its log', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.refusals = [{ event: 'client_failed', count: 3 }];
+    world.node.refusals = [
+      { event: 'access_refused', count: 1 },
+      { event: 'tls_refused', count: 1200 },
+    ];
+    const { exitCode, stdout } = await world.run('status');
+    assert.equal(exitCode, 0);
+    assert.match(
+      stdout,
+      /^blkferryd turned clients away: client_failed 3\nnode 127\.0\.0\.1:7600 turned clients away: access_refused 1, tls_refused 1200$/m,
+    );
+    world.stdoutChunks.length = 0;
+    const { daemon, nodes } = JSON.parse((await world.run('status --json')).stdout) as {
+      daemon: { refusals: unknown };
+      nodes: { node: { refusals: unknown } }[];
+    };
+    assert.deepEqual(daemon.refusals, world.daemon.refusals);
+    assert.deepEqual(nodes[0]?.node.refusals, world.node.refusals);
+  });
+
   it('ends with 1 when an attachment needs attention', async () => {
     for (const state of ['failing', 'fenced'] as const) {
       const world = new FakeSurroundings();

@@ -37,6 +37,7 @@ import type {
   ResizeVolumeRequestMessage,
   VolumeMessage,
 } from '#daemon/rpc/storage-messages.js';
+import type { EventCount } from '#daemon/runtime/repeated-warnings.js';
 import { fromBigInt, toBigInt, toSafeNumber } from '#daemon/rpc/uint64.js';
 
 const LARGEST = Number.MAX_SAFE_INTEGER;
@@ -59,6 +60,7 @@ const volume: VolumeMessage = {
   holder,
   sessionCount: 2,
 };
+const eventCount: EventCount = { event: 'e', count: LARGEST };
 const node: NodeMessage = {
   nodeId: 'n',
   software: 's',
@@ -71,6 +73,7 @@ const node: NodeMessage = {
   sessionCount: 5,
   insecure: true,
   certificateValidToMs: 6,
+  refusals: [eventCount],
 };
 const createRequest: CreateVolumeRequestMessage = {
   name: 'v1',
@@ -170,11 +173,14 @@ const daemon: DaemonMessage = {
   deviceProblem: 'p',
   insecure: true,
   certificateValidToMs: 4,
+  refusals: [eventCount],
 };
 
 /** Every message of the unary calls that has fields, by its full name. */
 const SAMPLES: Readonly<Record<string, object>> = {
   'blkferry.storage.v1.Node': node,
+  'blkferry.storage.v1.EventCount': eventCount,
+  'blkferry.admin.v1.EventCount': eventCount,
   'blkferry.storage.v1.Volume': volume,
   'blkferry.storage.v1.LeaseHolder': holder,
   'blkferry.storage.v1.CreateVolumeRequest': createRequest,

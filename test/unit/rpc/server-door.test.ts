@@ -8,7 +8,9 @@ import { after, before, describe, it } from 'node:test';
 import { Client, Server, credentials, status } from '@grpc/grpc-js';
 import { CLIENT_OPTIONS, serverOptions } from '#daemon/rpc/channel-options.js';
 import { listen } from '#daemon/rpc/server-listener.js';
+import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import type { PlaceLimits } from '#daemon/runtime/connection-places.js';
+import { RepeatedWarnings } from '#daemon/runtime/repeated-warnings.js';
 
 let folder = '';
 const undo: (() => void)[] = [];
@@ -33,7 +35,10 @@ async function doorAt(address: string, limits: Partial<PlaceLimits>): Promise<Do
     address,
     insecure: false,
     places: { connectionsMax: 100, connectionsPerPeerMax: 100, handshakesMax: 100, ...limits },
-    log: { warn: (_fields, sentence) => refusals.push(sentence) },
+    refusals: new RepeatedWarnings(
+      { warn: (_fields, sentence) => refusals.push(sentence) },
+      SYSTEM_CLOCK,
+    ),
     onWindows: () => undefined,
   });
   undo.push(() => {

@@ -134,6 +134,8 @@ describe('a session', () => {
     const silent = served.wire.stream();
     silent.halfClose();
     assert.match((await silent.ended).details, /ended without an open frame/);
+    const { refusals } = await served.wire.call<NodeMessage>('GetNode', {});
+    assert.deepEqual(refusals, [{ event: 'session_broken', count: 5 }]);
   });
 
   it('on which a frame was damaged or lost ends with DATA_LOSS, and nothing of the frame is done', async () => {

@@ -33,6 +33,7 @@ describe('the calls of a storage node', () => {
         sessionCount: 0,
         insecure: false,
         certificateValidToMs: 0,
+        refusals: [],
       },
     );
   });

@@ -1,0 +1,26 @@
+/** What is told of a client whose session sent what no client of ours sends, or not as it was sent. */
+import type { StorageError } from '../rpc/storage-error.js';
+import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
+import type { Caller } from './access-caller.js';
+
+export interface BrokenSession {
+  /** Empty before the open frame. */
+  readonly volumeId: string;
+  readonly caller: Caller;
+  readonly call: { getPeer(): string };
+}
+
+/** Whoever may not open a session broke nothing: access-gate.ts tells of it. */
+export function warnOfBreach(
+  refusals: RepeatedWarnings,
+  { volumeId, caller: { label: client }, call }: BrokenSession,
+  { kind, message: reason }: StorageError,
+): void {
+  if (kind === 'denied') return;
+  const peer = call.getPeer();
+  refusals.warn(
+    JSON.stringify([client, volumeId, reason]),
+    { event: 'session_broken', client, peer, volumeId, kind, reason },
+    `a session of ${client} broke the protocol: ${reason}`,
+  );
+}
