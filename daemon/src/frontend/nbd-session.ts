@@ -126,12 +126,12 @@ export class NbdSession {
     if (this.#state === 'stopping' || this.#state === 'gone') return;
     let isThere = !this.#mayBeLate && !this.options.hasOtherConnections();
     for (;;) {
-      if (!this.#hasRoom()) {
+      const request = this.#waiting.first;
+      if (!this.#hasRoom(request?.command === NBD_CMD.READ ? request.lengthBytes : 0)) {
         this.#mayBeLate = true;
         this.#socket.pause();
         return;
       }
-      const request = this.#waiting.first;
       if (request === undefined) break;
       if (!isThere && CHANGES.has(request.command)) {
         if (isPeerGone(this.#socket)) {
@@ -176,10 +176,11 @@ export class NbdSession {
     return writableLength === 0 ? Infinity : bytesWritten - writableLength;
   }
 
-  #hasRoom(): boolean {
+  /** @param answerBytes of the next request; 0 if there is none yet */
+  #hasRoom(answerBytes: number): boolean {
     if (this.#readBytes + this.#socket.writableLength >= OWED_BYTES_MAX) return false;
-    if (this.#account?.hasRoom() === false) {
-      this.#account.whenRoom(this.#takeIn);
+    if (this.#account?.hasRoom(answerBytes) === false) {
+      this.#account.whenRoom(answerBytes, this.#takeIn);
       return false;
     }
     if (this.#device.hasRoom()) return true;

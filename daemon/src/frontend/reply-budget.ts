@@ -3,10 +3,11 @@
  * client's limit alone (OWED_BYTES_MAX) would let some hundreds that ask and never read fill the memory.
  *
  * An eighth is for those who are owed nothing. Of the rest half is shared out evenly, the other half goes to whoever
- * asks, at most a quarter of what is left: so few clients get all they can use, many get less, and there is always
- * something for a new one. Only who asks for more than its share at once (one read of 32 MiB always goes, if anything
- * is left) can use the budget up. Whoever is owed nothing waits then, in turn; and who has taken nothing of what it is
- * owed for `stalledTimeoutMs`, while others wait, is disconnected.
+ * asks, at most a quarter of what is left: so few clients get all they can use, and many get less. Who is owed nothing
+ * may ask for more than its share, up to the longest request, as long as that leaves a sixteenth for short requests:
+ * so many that ask for much and never read do not hold up those that ask for little. Whoever is owed nothing and finds
+ * no room waits, in turn; and who has taken nothing of what it is owed for `stalledTimeoutMs`, while others wait, is
+ * disconnected.
  */
 import type { Clock } from '../runtime/clock.js';
 
@@ -18,6 +19,10 @@ export const OWED_BYTES_MAX = 32 * 1024 * 1024;
 
 /** Of the budget, what those get who are owed something already. */
 const SHARED = 7 / 8;
+/** Of the budget, what short requests of those who are owed nothing find when all the rest is used up. */
+const FOR_SHORT = 1 / 16;
+/** In bytes. Guests' small reads, and what an operating system reads ahead at first. */
+export const SHORT_REQUEST_BYTES = 64 * 1024;
 
 export interface ReplyLimits {
   readonly bytesMax: number;
@@ -32,11 +37,17 @@ export interface Debtor {
   giveWay(reason: string): void;
 }
 
+/** Of somebody who is owed nothing. */
+interface Wish {
+  readonly requestBytes: number;
+  readonly callback: () => void;
+}
+
 export class ReplyBudget {
   #owedBytes = 0;
   readonly #accounts = new Set<ReplyAccount>();
   /** In turn; none of them is owed anything. */
-  readonly #waiting = new Map<ReplyAccount, () => void>();
+  readonly #waiting = new Map<ReplyAccount, Wish>();
   #cancelLook: (() => void) | undefined;
 
   constructor(
@@ -61,8 +72,18 @@ export class ReplyBudget {
     return Math.min(OWED_BYTES_MAX, halfBytes / this.#accounts.size + leftBytes / 4);
   }
 
-  get isUsedUp(): boolean {
-    return this.#owedBytes >= this.limits.bytesMax;
+  /** Whether somebody who is owed nothing may ask for so much. */
+  hasRoomFor(requestBytes: number): boolean {
+    const { bytesMax } = this.limits;
+    if (requestBytes <= SHORT_REQUEST_BYTES) return this.#owedBytes + requestBytes <= bytesMax;
+    // Whatever its length: short ones would pass by for ever a long one that needs 32 MiB at once.
+    return this.#owedBytes + OWED_BYTES_MAX <= bytesMax * (1 - FOR_SHORT);
+  }
+
+  /** Whether somebody who is owed something may be owed so much instead. */
+  hasRoomForMore(owedBytes: number, requestBytes: number): boolean {
+    const isWithinBudget = this.#owedBytes + requestBytes <= this.limits.bytesMax * (1 - FOR_SHORT);
+    return isWithinBudget && owedBytes + requestBytes <= this.shareBytes;
   }
 
   /** For accounts. */
@@ -72,8 +93,8 @@ export class ReplyBudget {
   }
 
   /** For accounts. */
-  wait(account: ReplyAccount, callback: () => void): void {
-    this.#waiting.set(account, callback);
+  wait(account: ReplyAccount, wish: Wish): void {
+    this.#waiting.set(account, wish);
     this.#cancelLook ??= this.#lookLater();
   }
 
@@ -84,8 +105,8 @@ export class ReplyBudget {
   }
 
   #wake(): void {
-    for (const [account, callback] of this.#waiting) {
-      if (this.isUsedUp) return;
+    for (const [account, { requestBytes, callback }] of this.#waiting) {
+      if (!this.hasRoomFor(requestBytes)) continue;
       this.#waiting.delete(account);
       callback();
     }
@@ -125,18 +146,22 @@ export class ReplyAccount {
     return this.#owedBytes;
   }
 
-  /** Whether one more request may be taken in, whatever its length. */
-  hasRoom(): boolean {
-    if (this.#owedBytes === 0) return !this.budget.isUsedUp;
-    return this.#owedBytes < this.budget.shareBytes;
+  /**
+   * Whether one more request may be taken in.
+   *
+   * @param requestBytes what its answer makes; 0 for one that nobody knows yet
+   */
+  hasRoom(requestBytes: number): boolean {
+    if (this.#owedBytes === 0) return this.budget.hasRoomFor(requestBytes);
+    return this.budget.hasRoomForMore(this.#owedBytes, requestBytes);
   }
 
   /**
    * After `hasRoom` said no: calls back once, when there may be some. Who is owed something hears nothing: what it
    * takes makes room.
    */
-  whenRoom(callback: () => void): void {
-    if (this.#owedBytes === 0) this.budget.wait(this, callback);
+  whenRoom(requestBytes: number, callback: () => void): void {
+    if (this.#owedBytes === 0) this.budget.wait(this, { requestBytes, callback });
   }
 
   /** What the client is owed now. */

@@ -4,6 +4,7 @@ import { describe, it } from 'node:test';
 import {
   OWED_BYTES_MAX,
   ReplyBudget,
+  SHORT_REQUEST_BYTES,
   type Debtor,
   type ReplyAccount,
 } from '#daemon/frontend/reply-budget.js';
@@ -32,7 +33,8 @@ class Client implements Debtor {
 
   /** Asks for more until it may not. */
   askAll(requestBytes = MIB): void {
-    while (this.account.hasRoom()) this.account.owes(this.account.owedBytes + requestBytes);
+    while (this.account.hasRoom(requestBytes))
+      this.account.owes(this.account.owedBytes + requestBytes);
   }
 }
 
@@ -56,27 +58,44 @@ describe('the budget of replies', () => {
     for (let round = 0; round < 100; round += 1) for (const one of clients) one.askAll(4096);
     assert.ok(budget.owedBytes < 512 * MIB, String(budget.owedBytes));
     const another = new Client(budget);
-    assert.equal(another.account.hasRoom(), true);
+    assert.equal(another.account.hasRoom(4096), true);
     another.account.owes(4096);
-    assert.equal(another.account.hasRoom(), true, 'and a second request');
+    assert.equal(another.account.hasRoom(4096), true, 'and a second request');
   });
 
-  it('is passed by one request at most, whatever is asked', () => {
-    const { budget } = budgetOf(512);
-    const clients = Array.from({ length: 200 }, () => new Client(budget));
-    for (const one of clients) one.askAll(32 * MIB);
-    assert.ok(budget.owedBytes < (512 + 32) * MIB, String(budget.owedBytes));
+  it('is never passed, whatever is asked in whatever order', () => {
+    for (const requests of [[32 * MIB], [4096, 32 * MIB], [MIB, 4096], [4096, MIB, 32 * MIB]]) {
+      const { budget } = budgetOf(512);
+      const clients = Array.from({ length: 1000 }, () => new Client(budget));
+      for (const bytes of requests) for (const one of clients) one.askAll(bytes);
+      assert.ok(budget.owedBytes <= 512 * MIB, `${requests.join(' ')}: ${budget.owedBytes}`);
+      assert.ok(budget.owedBytes > 256 * MIB, `${requests.join(' ')}: ${budget.owedBytes}`);
+    }
+  });
+
+  it('has something left for short requests, however many ask for much and take nothing', () => {
+    for (const bytes of [SHORT_REQUEST_BYTES + 1, MIB, 32 * MIB]) {
+      const { budget } = budgetOf(256);
+      for (let client = 0; client < 1000; client += 1) new Client(budget).askAll(bytes);
+      const last = new Client(budget);
+      assert.equal(last.account.hasRoom(bytes), false);
+      for (let client = 0; client < 200; client += 1) {
+        const { account } = new Client(budget);
+        assert.equal(account.hasRoom(SHORT_REQUEST_BYTES), true, `${client} after ${bytes}`);
+        account.owes(SHORT_REQUEST_BYTES);
+      }
+    }
   });
 
   it('lets those wait in turn who are owed nothing, and wakes them one by one', () => {
-    const { budget } = budgetOf(64);
-    const greedy = [new Client(budget), new Client(budget)];
+    const { budget } = budgetOf(128);
+    const greedy = [new Client(budget), new Client(budget), new Client(budget)];
     for (const one of greedy) one.account.owes(32 * MIB);
     const order: number[] = [];
     const waiting = [0, 1, 2].map((index) => {
       const client = new Client(budget);
-      assert.equal(client.account.hasRoom(), false);
-      client.account.whenRoom(() => {
+      assert.equal(client.account.hasRoom(16 * MIB), false);
+      client.account.whenRoom(16 * MIB, () => {
         order.push(index);
         client.account.owes(16 * MIB);
       });
@@ -95,7 +114,7 @@ describe('the budget of replies', () => {
     still.account.owes(32 * MIB);
     slow.account.owes(32 * MIB);
     let isWoken = false;
-    good.account.whenRoom(() => {
+    good.account.whenRoom(4096, () => {
       isWoken = true;
     });
     await clock.advance(STALLED_MS - 1);
