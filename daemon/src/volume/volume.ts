@@ -32,6 +32,7 @@ export class Volume implements PacedBlockDevice {
   #facts = UNKNOWN_FACTS;
   #cancelHold: (() => void) | undefined;
   readonly #roomWaiters = new Waiters();
+  readonly #hasRoom = (): boolean => this.hasRoom();
   readonly #idleWaiters = new Waiters();
   /** Of a drain that does not wait for a node that is away. */
   #hurriedDrain: Deadline | undefined;
@@ -271,7 +272,7 @@ export class Volume implements PacedBlockDevice {
   }
 
   #wakeWaiters(): void {
-    if (this.#roomWaiters.count > 0 && this.hasRoom()) this.#roomWaiters.wake();
+    if (this.#roomWaiters.count > 0) this.#roomWaiters.wakeInTurn(this.#hasRoom);
     if (this.requestsInFlight === 0) this.#idleWaiters.wake();
   }
 

@@ -10,6 +10,14 @@ export class Waiters {
     this.#callbacks.push(callback);
   }
 
+  /**
+   * One after the other, for as long as there is room. Who takes it all and waits again stands behind the others:
+   * woken all at once, the first would be the first again, and be served alone.
+   */
+  wakeInTurn(hasRoom: () => boolean): void {
+    for (let left = this.count; left > 0 && hasRoom(); left -= 1) this.#callbacks.shift()?.();
+  }
+
   wake(): void {
     if (this.#callbacks.length === 0) return;
     const callbacks = this.#callbacks;
