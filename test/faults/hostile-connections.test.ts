@@ -135,6 +135,8 @@ describe('a thousand hostile connections', () => {
         `${Math.max(...afterwardsMs).toFixed(0)} ms for the first one after; grown: daemon ${mib(grownBytes[0])}, nodes ${mib(grownBytes[1])} and ${mib(grownBytes[2])} MiB; ` +
         `the daemon turned away: ${counts}`,
     );
+    const ofNode = (await stack.storage.getNode()).refusals.map(({ event }) => event);
+    assert.deepEqual(ofNode, ['session_broken']);
     const failed = refusals.find(({ event }) => event === 'client_failed')?.count ?? 0;
     // Each was thrown out at least once, in each round, and a half of them came to the daemon.
     assert(failed >= (ROUNDS * HOSTILE_PEERS) / 4, counts);

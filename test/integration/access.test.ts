@@ -4,6 +4,7 @@
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
+import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
@@ -102,6 +103,25 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
       'denied',
       'eve may do nothing on this node; its access_file says who may',
     ]);
+  });
+
+  it('counts whom it turned away, by rules and by certificates', async () => {
+    const bob = clientNamed('bob');
+    for (let time = 0; time < 2; time += 1) await denial(bob.getNode());
+    const [host = '', port] = address.split(':');
+    const stranger = net.connect(Number(port), host);
+    stranger.on('error', () => undefined);
+    stranger.end('no TLS at all\n');
+    stranger.resume();
+    await new Promise((resolve) => stranger.once('close', resolve));
+    await logged(/"event":"tls_refused"/);
+    const { refusals } = await clientNamed('alice').getNode();
+    assert.deepEqual(
+      refusals.map(({ event }) => event),
+      ['access_refused', 'tls_refused'],
+    );
+    assert((refusals[0]?.count ?? 0) >= 2, 'bob alone was refused twice');
+    assert.equal(refusals[1]?.count, 1);
   });
 
   it('tells of a volume of others the same as of one that is not there', async () => {
