@@ -11,6 +11,7 @@ import {
   rangeRequest,
   readRequest,
   writeRequest,
+  joined,
   type BlockRequest,
 } from '#daemon/block/block-request.js';
 import type { BlockError } from '#daemon/block/block-error.js';
@@ -37,7 +38,7 @@ export function blockDeviceContract(name: string, subject: ContractSubject): voi
     });
 
     const read = async (offsetBytes: number, lengthBytes: number): Promise<Buffer> =>
-      (await submitAsync(device, readRequest(offsetBytes, lengthBytes))).payload;
+      joined((await submitAsync(device, readRequest(offsetBytes, lengthBytes))).payload);
     const write = (offsetBytes: number, data: Buffer | Buffer[], flags = 0): Promise<unknown> =>
       submitAsync(device, writeRequest(offsetBytes, data, flags));
 

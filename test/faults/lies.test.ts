@@ -6,7 +6,13 @@ import assert from 'node:assert/strict';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { DONE, readRequest, writeRequest, type BlockRequest } from '#daemon/block/block-request.js';
+import {
+  DONE,
+  joined,
+  readRequest,
+  writeRequest,
+  type BlockRequest,
+} from '#daemon/block/block-request.js';
 import { MESSAGE_BYTES_MAX } from '#daemon/rpc/channel-options.js';
 import type { ReplyBatchFrame } from '#daemon/rpc/storage-messages.js';
 import { attachRequest } from '#test/support/attach-request.js';
@@ -25,7 +31,7 @@ function withPayload(bytes: number): Lie {
     answering: (replies) => [
       {
         ...replies,
-        results: replies.results.map(() => ({ ...DONE, payload: Buffer.alloc(bytes) })),
+        results: replies.results.map(() => ({ ...DONE, payload: [Buffer.alloc(bytes)] })),
       },
     ],
   };
@@ -165,7 +171,7 @@ describe('a node that lies', () => {
       await submitAsync(good, READ);
       assert.ok(performance.now() - begunMs < 5000, 'another volume is served');
       node.lie = {};
-      const { payload } = await asked;
+      const payload = joined((await asked).payload);
       assert.equal(payload.length, request.kind === 'read' ? READ_BYTES : 0);
       assert.ok(payload.every((byte) => byte === 7));
       await waitFor(async () => (await status()).state === 'active', 'it is active again');

@@ -116,7 +116,7 @@ export class LyingNode {
 
   #execute({ kind, offsetBytes, lengthBytes, payload }: BlockRequest): BlockResult {
     if (kind === 'read')
-      return { ...DONE, payload: this.content.subarray(offsetBytes, offsetBytes + lengthBytes) };
+      return { ...DONE, payload: [this.content.subarray(offsetBytes, offsetBytes + lengthBytes)] };
     if (kind === 'write') Buffer.concat(payload).copy(this.content, offsetBytes);
     return DONE;
   }

@@ -7,7 +7,7 @@
 import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { joined, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import type { CheckedLoad } from '#daemon/cli/selftest/checked-load.js';
 import { attachRequest } from '#test/support/attach-request.js';
 import { PATIENCE } from '#test/support/program.js';
@@ -152,5 +152,5 @@ async function readBlock(daemon: FaultDaemon): Promise<Buffer> {
   const device = await daemon.connect('v1');
   const { payload } = await submitAsync(device, readRequest(0, BLOCK_BYTES));
   await device.close();
-  return payload;
+  return joined(payload);
 }

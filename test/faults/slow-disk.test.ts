@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { flushRequest, readRequest, writeRequest, joined } from '#daemon/block/block-request.js';
 import { attachRequest } from '#test/support/attach-request.js';
 import { mayMount } from '#test/support/mount-right.js';
 import { RunningProgram, missingPrograms, runSuccessfully } from '#test/support/program.js';
@@ -78,7 +78,7 @@ describe('a slow disk under one volume', { skip: whyNotHere() }, () => {
       while (answered === seen) {
         await submitAsync(quick, writeRequest(0, data));
         await submitAsync(quick, flushRequest());
-        assert.equal((await submitAsync(quick, readRequest(0, READ_BYTES))).payload[0], 7);
+        assert.equal(joined((await submitAsync(quick, readRequest(0, READ_BYTES))).payload)[0], 7);
         rounds += 1;
       }
       between.push(rounds);

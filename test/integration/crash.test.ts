@@ -10,7 +10,7 @@ import path from 'node:path';
 import { after, describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { flushRequest, readRequest, writeRequest, joined } from '#daemon/block/block-request.js';
 import { createAdminClient } from '#daemon/cli/admin-client.js';
 import type { AttachmentMessage } from '#daemon/rpc/admin-messages.js';
 import { NbdClient } from '#test/support/nbd-client.js';
@@ -64,7 +64,7 @@ describe('a node that is killed', () => {
     await Promise.all(answers);
     for (let index = 0; index < 200; index += 1) {
       const { payload } = await submitAsync(client, readRequest(index * 4096, 4096));
-      assert.deepEqual(payload, block(100 + (index % 50)), `block ${index}`);
+      assert.deepEqual(joined(payload), block(100 + (index % 50)), `block ${index}`);
     }
     const { counters } = await whenState('active');
     assert.ok((counters?.reconnects ?? 0) >= 3);
@@ -80,7 +80,7 @@ describe('a node that is killed', () => {
     assert.match(holding.detail, /silent for \d+ ms/);
     pair.node.signal('SIGCONT');
     await write;
-    assert.deepEqual((await submitAsync(client, readRequest(0, 4096))).payload, block(2));
+    assert.deepEqual(joined((await submitAsync(client, readRequest(0, 4096))).payload), block(2));
     await client.close();
   });
 });
@@ -98,7 +98,7 @@ describe('a daemon that is killed', () => {
     const again = await connect();
     for (let index = 0; index < 100; index += 1) {
       const { payload } = await submitAsync(again, readRequest(index * 4096, 4096));
-      assert.deepEqual(payload, block(200 + (index % 50)), `block ${index}`);
+      assert.deepEqual(joined(payload), block(200 + (index % 50)), `block ${index}`);
     }
     await again.close();
   });
@@ -120,7 +120,7 @@ describe('a daemon that is killed', () => {
     const { counters } = await whenState('active');
     assert.ok((counters?.requestsReplayed ?? 0) >= 1);
     const again = await connect();
-    assert.deepEqual((await submitAsync(again, readRequest(0, 4096))).payload, block(77));
+    assert.deepEqual(joined((await submitAsync(again, readRequest(0, 4096))).payload), block(77));
     await again.close();
   });
 

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { joined, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { NbdClient } from '#test/support/nbd-client.js';
 import { RunningProgram, runProgram, type Finished } from '#test/support/program.js';
 import { ServicePair } from '#test/support/service-pair.js';
@@ -217,7 +217,7 @@ describe('blkferryd with a node', () => {
     await startDaemon();
     const again = await NbdClient.connect(exported);
     const { payload } = await submitAsync(again, readRequest(0, 4096));
-    assert.deepEqual(payload, Buffer.alloc(4096, 5));
+    assert.deepEqual(joined(payload), Buffer.alloc(4096, 5));
     await again.close();
   });
 });

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import { after, before, describe, it } from 'node:test';
 import { setTimeout as wait } from 'node:timers/promises';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { readRequest, writeRequest, joined } from '#daemon/block/block-request.js';
 import { BlkferryStack } from '#test/support/blkferry-stack.js';
 import { NbdClient } from '#test/support/nbd-client.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
@@ -36,7 +36,7 @@ describe('resizing an attached volume', () => {
     assert.equal(late.facts.sizeBytes, 8 * MIB);
     await submitAsync(late, writeRequest(8 * MIB - 4096, Buffer.alloc(4096, 1)));
     assert.deepEqual(
-      (await submitAsync(late, readRequest(8 * MIB - 4096, 4096))).payload,
+      joined((await submitAsync(late, readRequest(8 * MIB - 4096, 4096))).payload),
       Buffer.alloc(4096, 1),
     );
     await submitAsync(early, readRequest(0, 4096));

@@ -10,7 +10,7 @@ import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { joined, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { NbdClient } from '#test/support/nbd-client.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { SystemdHost } from './systemd-host.js';
@@ -116,7 +116,7 @@ async function write(host: SystemdHost, block: number, fill: number): Promise<vo
 async function assertContent(host: SystemdHost, block: number, fill: number): Promise<void> {
   const request = readRequest(block * BLOCK_BYTES, BLOCK_BYTES);
   const { payload } = await withDisk(host, (client) => submitAsync(client, request));
-  assert.deepEqual(payload, Buffer.alloc(BLOCK_BYTES, fill));
+  assert.deepEqual(joined(payload), Buffer.alloc(BLOCK_BYTES, fill));
 }
 
 async function microseconds(host: SystemdHost, unit: string, property: string): Promise<number> {

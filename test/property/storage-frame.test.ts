@@ -214,7 +214,7 @@ describe('a reply batch', () => {
           );
           decoded.results.forEach((result, index) => {
             const sent = replies[index];
-            assert.deepEqual(result.payload, Buffer.from(sent?.data ?? []));
+            assert.deepEqual(Buffer.concat(result.payload), Buffer.from(sent?.data ?? []));
             assert.equal(result.error?.errno, ERRNO.get(sent?.error ?? 0));
           });
         },

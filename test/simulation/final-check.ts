@@ -3,6 +3,7 @@
  */
 import {
   flushRequest,
+  joined,
   readRequest,
   type BlockRequest,
   type BlockResult,
@@ -132,7 +133,7 @@ export class FinalCheck {
       const count = Math.min(READ_BLOCKS, blockCount - first);
       const request = readRequest(first * blockBytes, count * blockBytes);
       const result = await this.#requestUntilServed(request, (asked, { payload }) => {
-        model.readSucceeded(asked, first, payload);
+        model.readSucceeded(asked, first, joined(payload));
       });
       if (result === undefined) return;
       if (result.error !== undefined)

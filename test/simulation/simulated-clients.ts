@@ -6,6 +6,7 @@
 import {
   BLOCK_FLAG,
   flushRequest,
+  joined,
   rangeRequest,
   readRequest,
   writeRequest,
@@ -97,7 +98,7 @@ export class SimulatedClients {
       } else if (change !== undefined) model.changeSucceeded(change);
       else if (asked !== undefined && planned.kind === 'read') {
         if (isAtOnce) world.count('reads answered with what was read ahead');
-        model.readSucceeded(asked, planned.first, result.payload);
+        model.readSucceeded(asked, planned.first, joined(result.payload));
       } else if (asked !== undefined) model.flushSucceeded(asked);
       answered(error?.message);
     });

@@ -5,7 +5,7 @@
  */
 import net from 'node:net';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { flushRequest, readRequest } from '#daemon/block/block-request.js';
+import { flushRequest, joined, readRequest } from '#daemon/block/block-request.js';
 import type { SeededChance } from '#daemon/cli/selftest/seeded-chance.js';
 import { findProgram, runProgram } from '#test/support/program.js';
 import type { FaultDaemon } from '../faults/fault-stack.js';
@@ -97,7 +97,8 @@ async function requireZeroes(
     }
     for (let atBytes = fromBytes; atBytes < toBytes; atBytes += MIB) {
       const { payload } = await submitAsync(client, readRequest(atBytes, MIB));
-      if (payload.some((byte) => byte !== 0)) throw new Error(`${name} grew by bytes other than 0`);
+      if (joined(payload).some((byte) => byte !== 0))
+        throw new Error(`${name} grew by bytes other than 0`);
     }
   } finally {
     await client.close();

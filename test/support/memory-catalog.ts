@@ -108,7 +108,7 @@ export class MemoryDevice implements BackendVolume {
     const endBytes = offsetBytes + lengthBytes;
     switch (kind) {
       case 'read':
-        return { ...DONE, payload: Buffer.from(this.content.subarray(offsetBytes, endBytes)) };
+        return { ...DONE, payload: [Buffer.from(this.content.subarray(offsetBytes, endBytes))] };
       case 'write':
         Buffer.concat(payload).copy(this.content, offsetBytes);
         if (this.writeError !== undefined) return failed(this.writeError);

@@ -173,9 +173,7 @@ export class NbdClient implements BlockDevice {
     if (!reply.isDone) return;
     this.#waiting.delete(reply.cookieLow);
     const { error, extents, data } = waiting;
-    waiting.complete(
-      error === undefined ? { ...DONE, payload: Buffer.concat(data), extents } : failed(error),
-    );
+    waiting.complete(error === undefined ? { ...DONE, payload: data, extents } : failed(error));
   }
 }
 

@@ -199,9 +199,11 @@ export class PretendNode implements StorageClient {
           return failed(new BlockError('EIO', 'bad sector'));
         return {
           ...DONE,
-          payload: Buffer.from(
-            this.#held.subarray(offsetBytes, offsetBytes + lengthBytes - this.readBytesMissing),
-          ),
+          payload: [
+            Buffer.from(
+              this.#held.subarray(offsetBytes, offsetBytes + lengthBytes - this.readBytesMissing),
+            ),
+          ],
         };
       case 'write':
         if (this.writeError !== undefined) return failed(this.writeError);

@@ -14,6 +14,7 @@ import {
   flushRequest,
   readRequest,
   writeRequest,
+  joined,
 } from '#daemon/block/block-request.js';
 import { SeededChance } from '#daemon/cli/selftest/seeded-chance.js';
 import { STAMP_BYTES, Stamps } from '#daemon/cli/selftest/stamp.js';
@@ -104,7 +105,9 @@ async function verify(journalFile: string): Promise<void> {
       const index = block % BLOCKS_PER_READ;
       if (index === 0) {
         const lengthBytes = BLOCKS_PER_READ * STAMP_BYTES;
-        data = (await submitAsync(client, readRequest(block * STAMP_BYTES, lengthBytes))).payload;
+        data = joined(
+          (await submitAsync(client, readRequest(block * STAMP_BYTES, lengthBytes))).payload,
+        );
       }
       const found = stamps.read(data.subarray(index * STAMP_BYTES, (index + 1) * STAMP_BYTES));
       const least = journal.durable[block] ?? 0;

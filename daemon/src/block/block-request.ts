@@ -61,8 +61,8 @@ export interface Extent {
 export interface BlockResult {
   /** Why the request failed; undefined on success. */
   readonly error: BlockError | undefined;
-  /** The data of a read, exactly `lengthBytes` long; empty otherwise. */
-  readonly payload: Buffer;
+  /** The data of a read, in order and never changed again, together `lengthBytes` long; empty otherwise. */
+  readonly payload: readonly Buffer[];
   /**
    * The extents of a block-status: in order from the request's offset, without gaps, at least one;
    * the last one may reach beyond the request's end. Empty otherwise.
@@ -71,14 +71,13 @@ export interface BlockResult {
 }
 
 export const NO_PAYLOAD: readonly Buffer[] = [];
-export const EMPTY_BUFFER = Buffer.alloc(0);
 export const NO_EXTENTS: readonly Extent[] = [];
 
 /** The result of everything that succeeds without data. */
-export const DONE: BlockResult = { error: undefined, payload: EMPTY_BUFFER, extents: NO_EXTENTS };
+export const DONE: BlockResult = { error: undefined, payload: NO_PAYLOAD, extents: NO_EXTENTS };
 
 export function failed(error: BlockError): BlockResult {
-  return { error, payload: EMPTY_BUFFER, extents: NO_EXTENTS };
+  return { error, payload: NO_PAYLOAD, extents: NO_EXTENTS };
 }
 
 export function readRequest(offsetBytes: number, lengthBytes: number): BlockRequest {
@@ -121,6 +120,25 @@ export function onlyLooks(kind: BlockRequestKind): boolean {
 /** The bytes that a request or its reply carries; what the byte limits count. */
 export function carriedBytes(request: BlockRequest): number {
   return request.kind === 'write' || request.kind === 'read' ? request.lengthBytes : 0;
+}
+
+/** A payload in one piece; a copy if it has several. */
+export function joined(payload: readonly Buffer[]): Buffer {
+  const [only] = payload;
+  return payload.length === 1 && only !== undefined ? only : Buffer.concat(payload);
+}
+
+/** Bytes [fromBytes, endBytes) of a payload, as views. */
+export function slices(payload: readonly Buffer[], fromBytes: number, endBytes: number): Buffer[] {
+  const found: Buffer[] = [];
+  let atBytes = 0;
+  for (const piece of payload) {
+    const from = Math.max(0, fromBytes - atBytes);
+    const end = Math.min(piece.length, endBytes - atBytes);
+    if (end > from) found.push(piece.subarray(from, end));
+    atBytes += piece.length;
+  }
+  return found;
 }
 
 export function payloadBytes(payload: readonly Buffer[]): number {

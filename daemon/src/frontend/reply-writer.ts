@@ -65,16 +65,24 @@ export class ReplyWriter {
   }
 
   /** The data is at hand before the header is written: an error can always be told. */
-  #read(job: NbdJob, data: Buffer): void {
+  #read(job: NbdJob, data: readonly Buffer[]): void {
     const slab = this.#buffer.reserve(READ_HEADER_BYTES_MAX);
     const at = this.#buffer.position;
     const { cookieHigh, cookieLow, offsetBytes } = job;
     this.#buffer.advance(
       this.#kind === 'simple'
         ? writeSimpleReply(slab, at, 0, cookieHigh, cookieLow)
-        : writeReadHeader(this.#kind, slab, at, cookieHigh, cookieLow, offsetBytes, data.length),
+        : writeReadHeader(
+            this.#kind,
+            slab,
+            at,
+            cookieHigh,
+            cookieLow,
+            offsetBytes,
+            job.lengthBytes,
+          ),
     );
-    this.#buffer.push(data);
+    for (const piece of data) this.#buffer.push(piece);
   }
 
   #blockStatus(job: NbdJob, result: BlockResult): void {

@@ -116,7 +116,7 @@ export class LazyReplyBatch implements LazyMessage {
     for (let index = 0; index < count; index += 1) {
       const result = frame.results[index];
       if (result === undefined) continue;
-      payload += result.payload.length;
+      payload += payloadBytes(result.payload);
       if (result.error !== undefined && result.error.reason !== '')
         this.#errorTexts.push(encodeErrorText(index, result.error.reason));
       if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result));
@@ -147,7 +147,7 @@ export class LazyReplyBatch implements LazyMessage {
     for (const { error } of results)
       at = target.writeUInt32LE(error === undefined ? 0 : BLOCK_ERRNO[error.errno], at);
     at = writeTag(target, TAG.reply.payloadLength, narrow, at);
-    for (const { payload } of results) at = target.writeUInt32LE(payload.length, at);
+    for (const { payload } of results) at = target.writeUInt32LE(payloadBytes(payload), at);
     at = writeSparse(target, TAG.reply.errorText, this.#errorTexts, at);
     at = writeSparse(target, TAG.reply.extents, this.#extents, at);
     if (writeVerifier !== 0n) {
@@ -156,7 +156,9 @@ export class LazyReplyBatch implements LazyMessage {
     }
     if (this.#payloadBytes > 0) {
       at = writeTag(target, TAG.payload, this.#payloadBytes, at);
-      for (const { payload } of results) at += payload.copy(target, at);
+      for (const { payload } of results) {
+        for (const part of payload) at += part.copy(target, at);
+      }
     }
     return writeSeal(target, targetStart, at, seal) - targetStart;
   }

@@ -2,13 +2,7 @@
  * Wire bytes → a batch of block results. The data of reads becomes views onto the received message,
  * never copies. Whether a result fits its request is for the one who sent it to say.
  */
-import {
-  DONE,
-  EMPTY_BUFFER,
-  failed,
-  type BlockResult,
-  type Extent,
-} from '../block/block-request.js';
+import { DONE, NO_PAYLOAD, failed, type BlockResult, type Extent } from '../block/block-request.js';
 import {
   decodePlain,
   entries,
@@ -60,11 +54,11 @@ export function decodeReplyBatch(frame: Buffer, start: number, end: number): Rep
     } else if (lengthBytes > 0) {
       const data = bytes.subarray(payloadAt, payloadAt + lengthBytes);
       payloadAt += lengthBytes;
-      results[index] = { error: undefined, payload: data, extents: DONE.extents };
+      results[index] = { error: undefined, payload: [data], extents: DONE.extents };
     } else {
       const extents = rare.extents.get(index);
       results[index] =
-        extents === undefined ? DONE : { error: undefined, payload: EMPTY_BUFFER, extents };
+        extents === undefined ? DONE : { error: undefined, payload: NO_PAYLOAD, extents };
     }
   }
   if (payloadAt !== payloadEnd) invalid('the payload of a reply batch is longer than its reads');

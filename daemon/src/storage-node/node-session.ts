@@ -12,6 +12,7 @@ import {
   carriedBytes,
   changesContent,
   failed,
+  payloadBytes,
   type BlockRequest,
   type BlockResult,
 } from '../block/block-request.js';
@@ -215,7 +216,7 @@ export class NodeSession {
     this.#unansweredBytes -= job.carriedBytes;
     this.#sequences.push(job.sequence);
     this.#results.push(result);
-    this.#replyBytes += result.payload.length + result.extents.length * EXTENT_BYTES;
+    this.#replyBytes += payloadBytes(result.payload) + result.extents.length * EXTENT_BYTES;
     if (result.error !== undefined) this.#replyBytes += result.error.reason.length;
     if (isDurabilityRequest(job)) this.#verifierDue = true;
     if (this.#replyBytes >= REPLY_FRAME_BYTES_MAX) this.#sendReplies();

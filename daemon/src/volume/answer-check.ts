@@ -3,7 +3,7 @@
  * wrong. What was asked is asked again over the next session. And the words for an answer that the core cannot do without.
  */
 import { BlockError } from '../block/block-error.js';
-import type { BlockResult, Extent } from '../block/block-request.js';
+import { payloadBytes, type BlockResult, type Extent } from '../block/block-request.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { Job } from './in-flight.js';
@@ -30,8 +30,9 @@ export function misfit({ request }: Job, answer: BlockResult): StorageError | un
   const { payload, extents } = answer;
   // A read of the wrong length would shift everything behind it on the client's connection.
   const dueBytes = kind === 'read' ? lengthBytes : 0;
-  if (payload.length !== dueBytes)
-    return lie(`answered a ${kind} of ${lengthBytes} bytes with ${payload.length} bytes of data`);
+  const gotBytes = payloadBytes(payload);
+  if (gotBytes !== dueBytes)
+    return lie(`answered a ${kind} of ${lengthBytes} bytes with ${gotBytes} bytes of data`);
   if (kind === 'block-status' && !areInside(extents, lengthBytes))
     return lie(`described ${lengthBytes} bytes by extents that do not fit`);
   return undefined;

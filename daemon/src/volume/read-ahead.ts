@@ -11,7 +11,13 @@
  * than READ_AHEAD_AGE_MS: so long a writer that was deposed may read what the next one has already overwritten.
  */
 import type { BlockCompletion } from '../block/block-device.js';
-import { DONE, changesContent, readRequest, type BlockRequest } from '../block/block-request.js';
+import {
+  DONE,
+  changesContent,
+  readRequest,
+  slices,
+  type BlockRequest,
+} from '../block/block-request.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import type { Clock } from '../runtime/clock.js';
 import type { JobPipeline } from './job-pipeline.js';
@@ -29,7 +35,7 @@ interface Fetched {
   readonly endBytes: number;
   readonly askedMs: number;
   /** undefined until it is here. */
-  payload: Buffer | undefined;
+  payload: readonly Buffer[] | undefined;
 }
 
 export class ReadAhead {
@@ -76,12 +82,12 @@ export class ReadAhead {
   }
 
   /** The data of a read, if it is here. */
-  #at({ offsetBytes, lengthBytes }: BlockRequest): Buffer | undefined {
+  #at({ offsetBytes, lengthBytes }: BlockRequest): readonly Buffer[] | undefined {
     for (const { offsetBytes: from, endBytes, askedMs, payload } of this.#fetched) {
       if (payload === undefined || offsetBytes < from || offsetBytes + lengthBytes > endBytes)
         continue;
       if (this.clock.nowMs() - askedMs > READ_AHEAD_AGE_MS) break;
-      return payload.subarray(offsetBytes - from, offsetBytes - from + lengthBytes);
+      return slices(payload, offsetBytes - from, offsetBytes - from + lengthBytes);
     }
     return undefined;
   }

@@ -1,5 +1,5 @@
 /** Part of a request, as a request of its own: the same change in a smaller range. */
-import type { BlockRequest } from '../block/block-request.js';
+import { slices, type BlockRequest } from '../block/block-request.js';
 
 /**
  * @param offsetBytes of the part, absolute; with `lengthBytes` inside the request's range
@@ -15,16 +15,4 @@ export function partOfRequest(
   const fromBytes = offsetBytes - request.offsetBytes;
   const payload = slices(request.payload, fromBytes, fromBytes + lengthBytes);
   return { kind, offsetBytes, lengthBytes, flags, payload };
-}
-
-function slices(payload: readonly Buffer[], fromBytes: number, endBytes: number): Buffer[] {
-  const found: Buffer[] = [];
-  let atBytes = 0;
-  for (const piece of payload) {
-    const from = Math.max(0, fromBytes - atBytes);
-    const end = Math.min(piece.length, endBytes - atBytes);
-    if (end > from) found.push(piece.subarray(from, end));
-    atBytes += piece.length;
-  }
-  return found;
 }

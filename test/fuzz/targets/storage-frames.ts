@@ -10,6 +10,7 @@ import {
   DONE,
   failed,
   flushRequest,
+  payloadBytes,
   rangeRequest,
   readRequest,
   writeRequest,
@@ -149,9 +150,9 @@ function replyColumns({ sequences, results, writeVerifier }: ReplyBatchFrame): u
   return {
     sequence: sequences.map(String),
     hasFailed: results.map(({ error }) => error !== undefined),
-    payloadLength: results.map(({ payload }) => payload.length),
+    payloadLength: results.map(({ payload }) => payloadBytes(payload)),
     writeVerifier: String(writeVerifier),
-    payload: Buffer.concat(results.map(({ payload }) => payload)),
+    payload: Buffer.concat(results.flatMap(({ payload }) => payload)),
   };
 }
 
@@ -236,7 +237,7 @@ const OPENED: OpenedFrame = {
 };
 
 function replySeeds(): Buffer[] {
-  const read = { ...DONE, payload: Buffer.alloc(512, 3) };
+  const read = { ...DONE, payload: [Buffer.alloc(512, 3)] };
   const extents = [
     { lengthBytes: 512, hole: true, zero: true },
     { lengthBytes: 4096, hole: false, zero: false },

@@ -54,7 +54,7 @@ export class FakeDisk implements CuttableDevice {
     const { kind, offsetBytes, lengthBytes, payload } = request;
     const endBytes = offsetBytes + lengthBytes;
     if (kind === 'read') {
-      return { ...DONE, payload: Buffer.from(this.content.subarray(offsetBytes, endBytes)) };
+      return { ...DONE, payload: [Buffer.from(this.content.subarray(offsetBytes, endBytes))] };
     }
     if (kind === 'write') Buffer.concat(payload).copy(this.content, offsetBytes);
     else if (kind !== 'flush') this.content.fill(0, offsetBytes, endBytes);

@@ -141,7 +141,7 @@ export class FakeSession implements StorageSession {
     if (!this.writer && kind.startsWith('write')) return failed(new BlockError('EPERM', 'reader'));
     switch (kind) {
       case 'read':
-        return { ...DONE, payload: Buffer.from(content.subarray(offsetBytes, endBytes)) };
+        return { ...DONE, payload: [Buffer.from(content.subarray(offsetBytes, endBytes))] };
       case 'write':
         Buffer.concat(request.payload).copy(content, offsetBytes);
         return DONE;

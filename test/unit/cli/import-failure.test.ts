@@ -162,7 +162,7 @@ describe('blkferry import, when something goes wrong', () => {
     const source = await file('short', randomBytes(MiB));
     const world = worldWith(MiB);
     world.node.intercept = (request) =>
-      request.kind === 'read' ? { ...DONE, payload: Buffer.alloc(512) } : undefined;
+      request.kind === 'read' ? { ...DONE, payload: [Buffer.alloc(512)] } : undefined;
     const { exitCode, stderr } = await world.run(`import ${source} v1`);
     assert.equal(exitCode, 1);
     assert.match(stderr, /read of 1048576 bytes at 0 was answered with 512 bytes/);

@@ -51,7 +51,7 @@ const REPLIES: NodeFrame = {
   sequences: [3, 9, 12, 13],
   results: [
     DONE,
-    { ...DONE, payload: Buffer.alloc(48, 7) },
+    { ...DONE, payload: [Buffer.alloc(48, 7)] },
     failed(new BlockError('EIO', 'bad disk')),
     { ...DONE, extents: [{ lengthBytes: 512, hole: true, zero: true }] },
   ],

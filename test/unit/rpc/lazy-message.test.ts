@@ -16,7 +16,7 @@ import {
   type MethodDefinition,
   type ServerDuplexStream,
 } from '@grpc/grpc-js';
-import { DONE, readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { DONE, joined, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { CLIENT_OPTIONS, serverOptions } from '#daemon/rpc/channel-options.js';
 import { STORAGE_SERVICE } from '#daemon/rpc/service-definition.js';
 import { LazyReplyBatch, LazyRequestBatch } from '#daemon/rpc/batch-encoding.js';
@@ -77,7 +77,7 @@ describe('an encoded batch in the hands of grpc-js', () => {
         OpenSession: (call: ServerDuplexStream<ClientFrame, NodeFrame>) => {
           call.on('data', (frame: ClientFrame) => {
             received.push(frame);
-            const results = [DONE, { ...DONE, payload: Buffer.alloc(70_000, 9) }];
+            const results = [DONE, { ...DONE, payload: [Buffer.alloc(70_000, 9)] }];
             call.write({
               kind: 'replies',
               sequences: [1, 2],
@@ -134,7 +134,7 @@ describe('an encoded batch in the hands of grpc-js', () => {
     assert.deepEqual(Buffer.concat(frame.requests[0]?.payload ?? []), Buffer.alloc(100_000, 7));
     assert.equal(frame.seal, 12);
     assert.ok(reply.kind === 'replies');
-    assert.deepEqual(reply.results[1]?.payload, Buffer.alloc(70_000, 9));
+    assert.deepEqual(joined(reply.results[1]?.payload ?? []), Buffer.alloc(70_000, 9));
     assert.equal(reply.writeVerifier, 5n);
   });
 

@@ -37,7 +37,7 @@ describe('a frame that is wrong', () => {
     encodeNodeFrame({
       kind: 'replies',
       sequences: [1, 2],
-      results: [{ ...DONE, payload: Buffer.alloc(9) }, failed(new BlockError('EIO', 'x'))],
+      results: [{ ...DONE, payload: [Buffer.alloc(9)] }, failed(new BlockError('EIO', 'x'))],
       writeVerifier: 3n,
       seal: 9,
     }),

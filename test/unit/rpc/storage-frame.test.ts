@@ -10,11 +10,11 @@ import {
   BLOCK_FLAG,
   BLOCK_OPERATION,
   DONE,
-  failed,
   flushRequest,
   rangeRequest,
   readRequest,
   writeRequest,
+  failed,
   type BlockRequest,
   type BlockResult,
 } from '#daemon/block/block-request.js';
@@ -48,7 +48,7 @@ function naiveRequests(frame: RequestBatchFrame): Buffer {
 }
 
 /** Same content, whatever the pieces. */
-function joined(request: BlockRequest): unknown {
+function inOnePiece(request: BlockRequest): unknown {
   return { ...request, payload: Buffer.concat(request.payload) };
 }
 
@@ -84,7 +84,7 @@ const anyResult: fc.Arbitrary<BlockResult> = fc.oneof(
   fc.constant(DONE),
   fc
     .uint8Array({ minLength: 1, maxLength: 500 })
-    .map((data) => ({ ...DONE, payload: Buffer.from(data) })),
+    .map((data) => ({ ...DONE, payload: [Buffer.from(data)] })),
   fc
     .constantFrom('EIO', 'ENOSPC', 'EPERM')
     .map((errno) => failed(new BlockError(errno, `because of ${errno}`))),
@@ -123,7 +123,7 @@ describe('request batches', () => {
           const received = decodeClientFrame(bytesOf(encodeClientFrame(sent)));
           assert.equal(received.kind, 'requests');
           assert.deepEqual(received.sequences, sent.sequences);
-          assert.deepEqual(received.requests.map(joined), sent.requests.map(joined));
+          assert.deepEqual(received.requests.map(inOnePiece), sent.requests.map(inOnePiece));
           assert.equal(received.seal, seal);
         },
       ),
@@ -162,7 +162,7 @@ describe('request batches', () => {
     const received = decodeClientFrame(Buffer.concat([Buffer.from([0x12, batch.length]), batch]));
     assert.equal(received.kind, 'requests');
     assert.deepEqual(received.sequences, [1, 4]);
-    assert.deepEqual(received.requests.map(joined), frame.requests.map(joined));
+    assert.deepEqual(received.requests.map(inOnePiece), frame.requests.map(inOnePiece));
   });
 
   it('decode to views, not copies, of the payload', () => {

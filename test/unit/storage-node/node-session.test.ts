@@ -83,8 +83,8 @@ describe('NodeSession: batches', () => {
     assert.equal(fixture.frames.length, 1);
     const [frame] = fixture.frames;
     assert.deepEqual(frame?.sequences, [1, 2, 3]);
-    assert.deepEqual(frame.results[1]?.payload, BLOCK);
-    assert.deepEqual(frame.results[2]?.payload, Buffer.alloc(512));
+    assert.deepEqual(frame.results[1]?.payload, [BLOCK]);
+    assert.deepEqual(frame.results[2]?.payload, [Buffer.alloc(512)]);
   });
 
   it('answers what completes later in one frame per turn of the event loop', async () => {

@@ -73,7 +73,7 @@ describe('a lease that moves', () => {
     old.request(1, writeRequest(0, BLOCK));
     assert.equal((await old.ended).code, 'ABORTED');
     fresh.request(1, readRequest(0, 512));
-    assert.deepEqual((await fresh.answers(1)).get(1)?.payload, Buffer.alloc(512));
+    assert.deepEqual((await fresh.answers(1)).get(1)?.payload, [Buffer.alloc(512)]);
     const { code } = await served.wire.open({ attachmentId: 'a', generation: 1 }).ended;
     assert.equal(code, 'ABORTED');
   });

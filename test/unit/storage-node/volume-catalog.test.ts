@@ -4,7 +4,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { beforeEach, describe, it } from 'node:test';
 import { submitAsync } from '#daemon/block/block-device.js';
-import { flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
+import { flushRequest, readRequest, writeRequest, joined } from '#daemon/block/block-request.js';
 import { StorageError, type StorageErrorKind } from '#daemon/rpc/storage-error.js';
 import { createBackends } from '#daemon/storage-node/backend/backend-registry.js';
 import { openDataDirectory } from '#daemon/storage-node/data-directory.js';
@@ -67,7 +67,7 @@ describe('VolumeCatalog', () => {
     assert.deepEqual(catalog.byName('v1'), { ...record, generation: 3, holder });
     const again = await catalog.open(record.volumeId);
     assert.deepEqual(
-      (await submitAsync(again, readRequest(512, 512))).payload,
+      joined((await submitAsync(again, readRequest(512, 512))).payload),
       Buffer.alloc(512, 7),
     );
     await catalog.close();
@@ -130,7 +130,7 @@ describe('VolumeCatalog', () => {
     assert.equal(device.facts.sizeBytes, MIB / 2);
     await catalog.resize(record.volumeId, 2 * MIB);
     assert.deepEqual(
-      (await submitAsync(device, readRequest(MIB - 512, 512))).payload,
+      joined((await submitAsync(device, readRequest(MIB - 512, 512))).payload),
       Buffer.alloc(512),
     );
     await assert.rejects(

@@ -35,7 +35,7 @@ async function reader(options: Parameters<typeof openVolume>[0] = {}): Promise<R
     read: async (index, lengthBytes = READ_BYTES) => {
       let outcome: number | string | undefined;
       bench.volume.submit(readRequest(index * READ_BYTES, lengthBytes), (_request, result) => {
-        outcome = result.error?.errno ?? result.payload[0] ?? 'nothing';
+        outcome = result.error?.errno ?? result.payload[0]?.[0] ?? 'nothing';
       });
       await turn();
       assert.ok(outcome !== undefined, 'the read was answered');

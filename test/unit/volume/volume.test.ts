@@ -12,6 +12,7 @@ import { submitAsync } from '#daemon/block/block-device.js';
 import {
   BLOCK_FLAG,
   flushRequest,
+  joined,
   rangeRequest,
   readRequest,
   writeRequest,
@@ -30,7 +31,7 @@ describe('Volume with its node there', () => {
     const { volume } = await openVolume();
     await submitAsync(volume, writeRequest(512, block(7)));
     const { payload } = await submitAsync(volume, readRequest(0, 1536));
-    assert.deepEqual(payload, Buffer.concat([block(0), block(7), block(0)]));
+    assert.deepEqual(joined(payload), Buffer.concat([block(0), block(7), block(0)]));
   });
 
   it('refuses at its door what cannot fit, and the node never sees it', async () => {
@@ -319,7 +320,7 @@ describe('Volume when its node crashes', () => {
     node.hold();
     let seen: Buffer | undefined;
     volume.submit(readRequest(0, 512), (_request, { payload }) => {
-      seen = payload;
+      seen = joined(payload);
     });
     started(volume, writeRequest(0, block(2)));
     node.answerOnly(1);
@@ -359,7 +360,7 @@ describe('Volume when its node cannot make writes durable', () => {
     const read = submitAsync(volume, readRequest(0, 512));
     node.flushError = undefined;
     await clock.advance(100);
-    assert.deepEqual((await read).payload, block(1));
+    assert.deepEqual(joined((await read).payload), block(1));
     await submitAsync(volume, flushRequest());
     assert.deepEqual(node.durableContent.subarray(0, 512), block(1));
     assert.equal(volume.unflushedBytes, 0);

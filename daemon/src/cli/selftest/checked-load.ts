@@ -4,7 +4,7 @@
  * what was unanswered is doubtful. What one connection does is load-lane.ts.
  */
 import { submitAsync } from '../../block/block-device.js';
-import { flushRequest, rangeRequest, readRequest } from '../../block/block-request.js';
+import { flushRequest, joined, rangeRequest, readRequest } from '../../block/block-request.js';
 import { LoadLane, type LaneOptions } from './load-lane.js';
 import { LoadRecord } from './load-record.js';
 import { SeededChance } from './seeded-chance.js';
@@ -95,7 +95,7 @@ export class CheckedLoad {
       content.flushAnswered(begunAt);
       const read = async (offsetBytes: number, lengthBytes: number): Promise<Buffer> => {
         const { payload } = await submitAsync(device, readRequest(offsetBytes, lengthBytes));
-        return payload;
+        return joined(payload);
       };
       await this.verifyThrough(read, onProgress);
     } finally {

@@ -5,6 +5,7 @@
 import {
   BLOCK_FLAG,
   flushRequest,
+  joined,
   rangeRequest,
   readRequest,
   writeRequest,
@@ -163,7 +164,7 @@ export class LoadLane {
       const begunAt = content.readBegun();
       this.#send(device, readRequest(offsetBytes, blockCount * STAMP_BYTES), {
         done: ({ payload }) => {
-          this.record.judge(firstBlock, blockCount, payload, begunAt);
+          this.record.judge(firstBlock, blockCount, joined(payload), begunAt);
         },
         ended: () => {
           content.readEnded(begunAt);

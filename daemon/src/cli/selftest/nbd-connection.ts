@@ -20,6 +20,7 @@ import {
   BLOCK_FLAG,
   DONE,
   failed,
+  payloadBytes,
   type BlockRequest,
   type BlockRequestKind,
   type BlockResult,
@@ -186,12 +187,12 @@ export class NbdConnection implements CuttableDevice {
     if (!reply.isDone) return;
     this.#waiting.delete(reply.cookieLow);
     const { error, data, request } = waiting;
-    const payload = Buffer.concat(data);
+    const gotBytes = payloadBytes(data);
     if (error !== undefined) waiting.complete(failed(error));
-    else if (request.kind === 'read' && payload.length !== request.lengthBytes) {
-      const sentence = `a read of ${request.lengthBytes} bytes was answered with ${payload.length}`;
+    else if (request.kind === 'read' && gotBytes !== request.lengthBytes) {
+      const sentence = `a read of ${request.lengthBytes} bytes was answered with ${gotBytes}`;
       waiting.complete(failed(new BlockError('EIO', sentence)));
-    } else waiting.complete({ ...DONE, payload });
+    } else waiting.complete({ ...DONE, payload: data });
   }
 }
 

@@ -219,7 +219,7 @@ async function readAround(
   const parts: Buffer[] = [];
   for (let doneBytes = 0; doneBytes < lengthBytes; doneBytes += stepBytes) {
     const partBytes = Math.min(stepBytes, lengthBytes - doneBytes);
-    parts.push((await session.submit(readRequest(offsetBytes + doneBytes, partBytes))).payload);
+    parts.push(...(await session.submit(readRequest(offsetBytes + doneBytes, partBytes))).payload);
   }
   return Buffer.concat(parts);
 }

@@ -2,7 +2,7 @@
  * Reads a whole volume as pieces, in order, several reads in flight. Ranges that the node reports as
  * zeroes are not read when the caller trusts the report.
  */
-import { rangeRequest, readRequest } from '../../block/block-request.js';
+import { joined, rangeRequest, readRequest } from '../../block/block-request.js';
 import { StorageError } from '../../rpc/storage-error.js';
 import { InOrder } from './in-order.js';
 import { PIECE_BYTES, pieceStart, type Piece } from './piece.js';
@@ -59,12 +59,10 @@ async function readPiece(
   for (let doneBytes = 0; doneBytes < lengthBytes;) {
     const partBytes = Math.min(session.requestBytes, lengthBytes - doneBytes);
     const result = await session.submit(readRequest(offsetBytes + doneBytes, partBytes));
-    parts.push(result.payload);
+    parts.push(...result.payload);
     doneBytes += partBytes;
   }
-  const [only] = parts;
-  const data = parts.length === 1 && only !== undefined ? only : Buffer.concat(parts);
-  return { offsetBytes, lengthBytes, data };
+  return { offsetBytes, lengthBytes, data: joined(parts) };
 }
 
 interface ReportedRun {

@@ -6,7 +6,7 @@
  */
 import { randomUUID } from 'node:crypto';
 import { BlockError } from '../../block/block-error.js';
-import type { BlockRequest, BlockResult } from '../../block/block-request.js';
+import { payloadBytes, type BlockRequest, type BlockResult } from '../../block/block-request.js';
 import type { OpenedFrame } from '../../rpc/storage-messages.js';
 import { StorageError } from '../../rpc/storage-error.js';
 import type { StorageClient, StorageSession } from '../../transport/storage-client.js';
@@ -176,8 +176,8 @@ function describeProblem(request: BlockRequest, result: BlockResult): Error | un
     const { errno, reason } = result.error;
     return new BlockError(errno, `${kind}${range} failed: ${reason}`, { cause: result.error });
   }
-  if (kind === 'read' && result.payload.length !== lengthBytes) {
-    const got = result.payload.length;
+  const got = payloadBytes(result.payload);
+  if (kind === 'read' && got !== lengthBytes) {
     return new StorageError('internal', `${kind}${range} was answered with ${got} bytes`);
   }
   if (kind === 'block-status' && result.extents.length === 0) {

@@ -10,6 +10,7 @@ import {
   rangeRequest,
   readRequest,
   writeRequest,
+  joined,
 } from '#daemon/block/block-request.js';
 import type { BackendVolume, VolumeIdentity } from '#daemon/storage-node/backend/backend.js';
 import { FileBackend } from '#daemon/storage-node/backend/file/file-backend.js';
@@ -57,11 +58,11 @@ describe('a long trim or write-zeroes', () => {
     device.submit(rangeRequest('trim', LONG_BYTES, LONG_BYTES), note('trim'));
     assert.deepEqual(log, [], 'nothing of it was done in one turn');
     assert.deepEqual(
-      (await seen).payload,
+      joined((await seen).payload),
       Buffer.concat([Buffer.alloc(4096), Buffer.alloc(4096, 1)]),
     );
     const last = await submitAsync(device, readRequest(at, 8192));
-    assert.deepEqual(last.payload.subarray(0, 512), Buffer.alloc(512, 2));
+    assert.deepEqual(joined(last.payload).subarray(0, 512), Buffer.alloc(512, 2));
     await device.close();
     // FUA: the zeroes are answered when they are on the disk, which others need not wait for.
     assert.deepEqual(log.toSorted(), ['trim', 'write', 'zeroes']);
@@ -104,7 +105,7 @@ describe('resize of a file volume', () => {
     await device.resize(MIB - 512);
     await device.resize(2 * MIB);
     const { payload } = await submitAsync(device, readRequest(MIB - 1024, 1536));
-    assert.deepEqual(payload, Buffer.concat([Buffer.alloc(512, 9), Buffer.alloc(1024)]));
+    assert.deepEqual(joined(payload), Buffer.concat([Buffer.alloc(512, 9), Buffer.alloc(1024)]));
     await device.close();
   });
 
@@ -113,7 +114,7 @@ describe('resize of a file volume', () => {
     fs.appendFileSync(path.join(folder, 'data'), Buffer.alloc(MIB, 7));
     await device.resize(2 * MIB);
     const { payload } = await submitAsync(device, readRequest(MIB, MIB));
-    assert.deepEqual(payload, Buffer.alloc(MIB));
+    assert.deepEqual(joined(payload), Buffer.alloc(MIB));
     await device.close();
   });
 
@@ -170,7 +171,7 @@ describe('FileBackend', () => {
     await submitAsync(device, writeRequest(largest - 512, Buffer.alloc(512, 5), BLOCK_FLAG.FUA));
     await submitAsync(device, rangeRequest('trim', largest - 512, 512));
     const { payload } = await submitAsync(device, readRequest(largest - 512, 512));
-    assert.deepEqual(payload, Buffer.alloc(512));
+    assert.deepEqual(joined(payload), Buffer.alloc(512));
     await device.close();
   });
 
@@ -178,7 +179,10 @@ describe('FileBackend', () => {
     const device = await newVolume(MIB);
     const wrong = { ...writeRequest(0, Buffer.alloc(512, 1)), lengthBytes: 1024 };
     await assert.rejects(submitAsync(device, wrong), ends('EIO'));
-    assert.deepEqual((await submitAsync(device, readRequest(0, 1024))).payload, Buffer.alloc(1024));
+    assert.deepEqual(
+      joined((await submitAsync(device, readRequest(0, 1024))).payload),
+      Buffer.alloc(1024),
+    );
     await device.close();
   });
 
@@ -186,7 +190,7 @@ describe('FileBackend', () => {
     const device = await newVolume(MIB);
     fs.truncateSync(path.join(folder, 'data'), 4096);
     await assert.rejects(submitAsync(device, readRequest(4096, 512)), ends('EIO'));
-    assert.equal((await submitAsync(device, readRequest(0, 4096))).payload.length, 4096);
+    assert.equal(joined((await submitAsync(device, readRequest(0, 4096))).payload).length, 4096);
     await device.close();
   });
 });

@@ -223,12 +223,12 @@ class FileVolume implements BackendVolume {
       return;
     }
     if (readBytes === lengthBytes) {
-      complete(request, { ...DONE, payload });
+      complete(request, { ...DONE, payload: [payload] });
       return;
     }
     this.#line.share();
     this.#reader.readLater(payload.subarray(readBytes), offsetBytes + readBytes, (error) => {
-      complete(request, error === undefined ? { ...DONE, payload } : failed(error));
+      complete(request, error === undefined ? { ...DONE, payload: [payload] } : failed(error));
       this.#line.unshare();
     });
   }

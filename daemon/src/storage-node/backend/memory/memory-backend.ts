@@ -105,7 +105,7 @@ class MemoryVolume implements BackendVolume {
     const { offsetBytes, lengthBytes, flags } = request;
     switch (request.kind) {
       case 'read':
-        return { ...DONE, payload: this.#read(offsetBytes, lengthBytes) };
+        return { ...DONE, payload: [this.#read(offsetBytes, lengthBytes)] };
       case 'write':
         this.#write(offsetBytes, request.payload);
         return DONE;
