@@ -144,7 +144,10 @@ export default defineConfig(
     rules: { 'no-console': 'error' },
   },
   {
-    files: ['daemon/nbd-server-helpers/src/**/*.ts', 'daemon/src/{volume,transport,block}/**/*.ts'],
+    files: [
+      'daemon/nbd-server-helpers/src/**/*.ts',
+      'daemon/src/{volume,transport,block,http2}/**/*.ts',
+    ],
     rules: {
       'no-restricted-properties': ['error', ...NO_AMBIENT_TIME],
       'no-restricted-globals': ['error', ...NO_AMBIENT_TIMERS],

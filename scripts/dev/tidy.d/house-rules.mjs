@@ -11,6 +11,7 @@ export const ROOM_IMPORTS = {
   'nbd-server-helpers': [],
   'blkferry-kernel': [],
   block: [],
+  http2: [],
   runtime: ['block', 'blkferry-kernel'],
   security: ['runtime'],
   config: ['rpc', 'block', 'runtime'],

@@ -1,5 +1,6 @@
 /** Everything that is fuzzed, by name. */
 import type { FuzzTarget } from '../fuzz-target.js';
+import { HEADER_BLOCKS } from './header-blocks.js';
 import { ATTACHMENT_FILE, REPLAY_IDENTITY, VOLUME_RECORDS } from './kept-records.js';
 import { NBD_CLIENT_HANDSHAKE, NBD_SERVER_HANDSHAKE } from './nbd-handshakes.js';
 import { NBD_REPLIES, NBD_REQUESTS } from './nbd-streams.js';
@@ -16,6 +17,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   REQUEST_FRAMES,
   REPLY_FRAMES,
   UNARY_MESSAGES,
+  HEADER_BLOCKS,
   REPLAY_SEGMENTS,
   REPLAY_IDENTITY,
   VOLUME_RECORDS,
