@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import type { StorageError } from '#daemon/rpc/storage-error.js';
 import type { ClientFrame, NodeFrame } from '#daemon/rpc/storage-messages.js';
-import type { SessionCall } from '#daemon/storage-node/session-stream.js';
+import type { ServedCall } from '#daemon/rpc/served-session.js';
 import type { SimulatedProcess } from './simulated-process.js';
 
 /** What the handler does to its stream, for the client's end. */
@@ -34,8 +34,8 @@ export class NodeCall extends EventEmitter {
   }
 
   /** As the handler of OpenSession takes it. */
-  asSessionCall(): SessionCall {
-    return this as unknown as SessionCall;
+  asServedCall(): ServedCall {
+    return this as unknown as ServedCall;
   }
 
   receive(frame: ClientFrame | StorageError): void {

@@ -202,7 +202,7 @@ class ClientStream extends EventEmitter {
         });
       },
     });
-    service.openSession(this.#call.asSessionCall());
+    service.openSession(this.#call.asServedCall());
   }
 
   #asOfEngine(frame: NodeFrame): NodeFrame {

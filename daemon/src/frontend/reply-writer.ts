@@ -14,15 +14,15 @@ import type { BlockError } from '../block/block-error.js';
 import type { BlockResult } from '../block/block-request.js';
 import { NBD_ERRNO } from './nbd-errno.js';
 import type { NbdJob } from './nbd-job.js';
-import { ReplyBuffer } from './reply-buffer.js';
+import { WriteGatherer } from '../runtime/write-gatherer.js';
 
 export class ReplyWriter {
-  readonly #buffer: ReplyBuffer;
+  readonly #buffer: WriteGatherer;
   readonly #kind: NegotiatedSession['replyKind'];
   readonly #metaContextId: number;
 
   constructor(socket: Socket, agreed: Pick<NegotiatedSession, 'replyKind' | 'metaContexts'>) {
-    this.#buffer = new ReplyBuffer(socket);
+    this.#buffer = new WriteGatherer(socket);
     this.#kind = agreed.replyKind;
     this.#metaContextId = agreed.metaContexts[0]?.id ?? 0;
   }

@@ -6,6 +6,8 @@
  * as StorageError 'invalid' with a sentence.
  */
 import type protobuf from 'protobufjs';
+import { NO_PAYLOAD } from '../block/block-request.js';
+import { PayloadPieces } from './payload-pieces.js';
 import { StorageError } from './storage-error.js';
 import { WIRE_TYPE, WireReader, readFixed64 } from './wire-reader.js';
 
@@ -32,7 +34,7 @@ export interface FoundColumns {
   readonly others: readonly TaggedSpan[];
 }
 
-/** The tags of a kind of batch. Columns may come once; `others` any number of times. */
+/** The tags of a kind of batch. Columns may come once, the last of them is the payload; `others` any number of times. */
 export interface BatchLayout {
   readonly type: protobuf.Type;
   readonly columns: readonly number[];
@@ -43,9 +45,10 @@ export function invalid(sentence: string): never {
   throw new StorageError('invalid', sentence);
 }
 
-/** Where a batch's bytes are after `toLayout`, with its columns. */
+/** A batch's columns, as spans of `bytes`, and its payload. */
 export interface Batch extends FoundColumns {
   readonly bytes: Buffer;
+  readonly payload: PayloadPieces;
 }
 
 /**
@@ -55,12 +58,47 @@ export interface Batch extends FoundColumns {
  */
 export function toColumns(bytes: Buffer, start: number, end: number, layout: BatchLayout): Batch {
   const found = findColumns(bytes, start, end, layout);
-  if (found !== undefined) return found;
+  if (found !== undefined) return withPayload(bytes, found);
   const plain = inOurLayout(layout.type, bytes.subarray(start, end));
-  return (
+  const again =
     findColumns(plain, 0, plain.length, layout) ??
-    invalid(`a ${layout.type.name} has a field of the wrong wire type`)
-  );
+    invalid(`a ${layout.type.name} has a field of the wrong wire type`);
+  return withPayload(plain, again);
+}
+
+function withPayload(bytes: Buffer, found: FoundColumns): Batch {
+  const { columns, others } = found;
+  const span = columns[columns.length - 1];
+  const hasPayload = span !== undefined && span.bytes > 0;
+  const payload = hasPayload ? [bytes.subarray(span.start, span.start + span.bytes)] : NO_PAYLOAD;
+  return { bytes, columns, others, payload: new PayloadPieces(payload) };
+}
+
+/**
+ * The columns of a batch whose payload, the last of it, goes on beyond `bytes`: nothing is read behind its length.
+ *
+ * @param end the batch's, beyond the end of `bytes`
+ * @returns where the payload begins, and the rest; undefined if `bytes` do not hold all the rest, or it stands elsewhere
+ */
+export function findHeadColumns(
+  bytes: Buffer,
+  start: number,
+  end: number,
+  layout: BatchLayout,
+): (FoundColumns & { readonly payloadStart: number }) | undefined {
+  const reader = new WireReader(bytes, start, bytes.length);
+  const payloadTag = layout.columns[layout.columns.length - 1];
+  for (let at = start, tag = reader.tag(); tag !== 0; at = reader.at, tag = reader.tag()) {
+    if (tag === payloadTag) {
+      const lengthBytes = reader.varint();
+      const payloadStart = reader.at;
+      if (payloadStart + lengthBytes !== end) return undefined;
+      const head = findColumns(bytes, start, at, layout);
+      return head && { ...head, payloadStart };
+    }
+    reader.skip(tag & 7);
+  }
+  return undefined;
 }
 
 /** @returns undefined if a column comes twice or unpacked: valid protobuf, but not our layout */
@@ -69,7 +107,7 @@ function findColumns(
   start: number,
   end: number,
   layout: BatchLayout,
-): Batch | undefined {
+): FoundColumns | undefined {
   const reader = new WireReader(bytes, start, end);
   const columns: Span[] = layout.columns.map(() => ({ start: 0, bytes: 0 }));
   const others: TaggedSpan[] = [];
@@ -94,7 +132,7 @@ function findColumns(
       reader.skip(tag & 7);
     }
   }
-  return { bytes, columns, others };
+  return { columns, others };
 }
 
 function inOurLayout(type: protobuf.Type, bytes: Buffer): Buffer {

@@ -1,8 +1,8 @@
 /**
- * Request and reply batches → wire bytes. An encoded batch is lazy: grpc-js asks a serialized message
- * only for its length and to copy itself behind its own five header bytes, so columns and payload are
- * written once, straight into the buffer that the socket gets, and their checksum behind them. The bytes are those that protobufjs
- * would write (a test compares them), and another test fails if grpc-js begins to ask for more.
+ * Request and reply batches → wire bytes. An encoded batch is lazy. Our own connections (session-connection.ts) ask
+ * it for its columns, which it writes where they want them, and send the payload from where it lies. grpc-js asks a
+ * serialized message only for its length and to copy itself behind its own five header bytes; another test fails if
+ * it begins to ask for more. The bytes are those that protobufjs would write, and their checksum behind them.
  */
 import { BLOCK_ERRNO } from '../block/block-error.js';
 import {
@@ -38,6 +38,32 @@ export interface LazyMessage {
   copy(target: Buffer, targetStart: number): number;
 }
 
+/** A message in three parts, end to end: head, payload, checksum. */
+export abstract class LazyBatch implements LazyMessage {
+  abstract readonly byteLength: number;
+  /** Bytes before the payload. */
+  abstract readonly headBytes: number;
+  /** As it lies in memory. */
+  abstract readonly payload: readonly Buffer[];
+  abstract readonly seal: number | undefined;
+
+  get length(): number {
+    return this.byteLength;
+  }
+
+  /** @returns the position behind it */
+  abstract writeHead(target: Buffer, start: number): number;
+
+  copy(target: Buffer, targetStart: number): number {
+    let at = this.writeHead(target, targetStart);
+    for (const part of this.payload) at += part.copy(target, at);
+    return writeSeal(target, targetStart, at, this.seal) - targetStart;
+  }
+}
+
+/** What is sent in a session: a batch, or another frame as its bytes. */
+export type OutgoingMessage = LazyBatch | Buffer;
+
 /** Bytes of a packed column or other length-delimited field with its tag; 0 if it is empty and left out. */
 function fieldBytes(contentBytes: number): number {
   return contentBytes === 0 ? 0 : 1 + varintBytes(contentBytes) + contentBytes;
@@ -50,33 +76,38 @@ function writeTag(target: Buffer, tag: number, contentBytes: number, at: number)
   return writeVarint(target, contentBytes, at + 1);
 }
 
-export class LazyRequestBatch implements LazyMessage {
+export class LazyRequestBatch extends LazyBatch {
   readonly byteLength: number;
+  readonly headBytes: number;
+  readonly payload: readonly Buffer[];
+  readonly seal: number | undefined;
   readonly #batchBytes: number;
   readonly #payloadBytes: number;
 
   constructor(readonly frame: RequestBatchFrame) {
-    let payload = 0;
+    super();
+    const pieces: Buffer[] = [];
+    let bytes = 0;
     for (const request of frame.requests) {
       const carried = payloadBytes(request.payload);
       assertCarries(request, carried);
-      payload += carried;
+      bytes += carried;
+      for (const piece of request.payload) pieces.push(piece);
     }
     const count = frame.requests.length;
-    this.#payloadBytes = payload;
-    this.#batchBytes = 3 * fieldBytes(8 * count) + fieldBytes(4 * count) + fieldBytes(payload);
-    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes + sealBytes(frame.seal);
+    this.payload = pieces;
+    this.seal = frame.seal;
+    this.#payloadBytes = bytes;
+    this.#batchBytes = 3 * fieldBytes(8 * count) + fieldBytes(4 * count) + fieldBytes(bytes);
+    this.headBytes = 1 + varintBytes(this.#batchBytes) + this.#batchBytes - bytes;
+    this.byteLength = this.headBytes + bytes + sealBytes(frame.seal);
   }
 
-  get length(): number {
-    return this.byteLength;
-  }
-
-  copy(target: Buffer, targetStart: number): number {
-    const { sequences, requests, seal } = this.frame;
+  writeHead(target: Buffer, start: number): number {
+    const { sequences, requests } = this.frame;
     const wide = 8 * requests.length;
-    target[targetStart] = TAG.batch;
-    let at = writeVarint(target, this.#batchBytes, targetStart + 1);
+    target[start] = TAG.batch;
+    let at = writeVarint(target, this.#batchBytes, start + 1);
     at = writeTag(target, TAG.sequence, wide, at);
     for (const sequence of sequences) at = writeFixed64(target, sequence, at);
     at = writeTag(target, TAG.request.operation, 4 * requests.length, at);
@@ -86,13 +117,7 @@ export class LazyRequestBatch implements LazyMessage {
     for (const { offsetBytes } of requests) at = writeFixed64(target, offsetBytes, at);
     at = writeTag(target, TAG.request.length, wide, at);
     for (const { lengthBytes } of requests) at = writeFixed64(target, lengthBytes, at);
-    if (this.#payloadBytes > 0) {
-      at = writeTag(target, TAG.payload, this.#payloadBytes, at);
-      for (const { payload } of requests) {
-        for (const part of payload) at += part.copy(target, at);
-      }
-    }
-    return writeSeal(target, targetStart, at, seal) - targetStart;
+    return writeTag(target, TAG.payload, this.#payloadBytes, at);
   }
 }
 
@@ -102,8 +127,11 @@ function assertCarries({ kind, lengthBytes }: BlockRequest, carried: number): vo
     throw new Error(`a ${kind} of ${lengthBytes} bytes carries ${carried} bytes`);
 }
 
-export class LazyReplyBatch implements LazyMessage {
+export class LazyReplyBatch extends LazyBatch {
   readonly byteLength: number;
+  readonly headBytes: number;
+  readonly payload: readonly Buffer[];
+  readonly seal: number | undefined;
   readonly #batchBytes: number;
   readonly #payloadBytes: number;
   /** The sparse messages, encoded: few requests fail or ask for extents. */
@@ -111,36 +139,40 @@ export class LazyReplyBatch implements LazyMessage {
   readonly #extents: Buffer[] = [];
 
   constructor(readonly frame: ReplyBatchFrame) {
+    super();
     const count = frame.results.length;
-    let payload = 0;
+    const pieces: Buffer[] = [];
+    let bytes = 0;
     for (let index = 0; index < count; index += 1) {
       const result = frame.results[index];
       if (result === undefined) continue;
-      payload += payloadBytes(result.payload);
+      for (const piece of result.payload) {
+        bytes += piece.length;
+        pieces.push(piece);
+      }
       if (result.error !== undefined && result.error.reason !== '')
         this.#errorTexts.push(encodeErrorText(index, result.error.reason));
       if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result));
     }
-    this.#payloadBytes = payload;
+    this.payload = pieces;
+    this.seal = frame.seal;
+    this.#payloadBytes = bytes;
     this.#batchBytes =
       fieldBytes(8 * count) +
       2 * fieldBytes(4 * count) +
       sparseBytes(this.#errorTexts) +
       sparseBytes(this.#extents) +
       (frame.writeVerifier === 0n ? 0 : 9) +
-      fieldBytes(payload);
-    this.byteLength = 1 + varintBytes(this.#batchBytes) + this.#batchBytes + sealBytes(frame.seal);
+      fieldBytes(bytes);
+    this.headBytes = 1 + varintBytes(this.#batchBytes) + this.#batchBytes - bytes;
+    this.byteLength = this.headBytes + bytes + sealBytes(frame.seal);
   }
 
-  get length(): number {
-    return this.byteLength;
-  }
-
-  copy(target: Buffer, targetStart: number): number {
-    const { sequences, results, writeVerifier, seal } = this.frame;
+  writeHead(target: Buffer, start: number): number {
+    const { sequences, results, writeVerifier } = this.frame;
     const narrow = 4 * results.length;
-    target[targetStart] = TAG.batch;
-    let at = writeVarint(target, this.#batchBytes, targetStart + 1);
+    target[start] = TAG.batch;
+    let at = writeVarint(target, this.#batchBytes, start + 1);
     at = writeTag(target, TAG.sequence, 8 * results.length, at);
     for (const sequence of sequences) at = writeFixed64(target, sequence, at);
     at = writeTag(target, TAG.reply.error, narrow, at);
@@ -154,13 +186,7 @@ export class LazyReplyBatch implements LazyMessage {
       target[at] = TAG.reply.writeVerifier;
       at = target.writeBigUInt64LE(writeVerifier, at + 1);
     }
-    if (this.#payloadBytes > 0) {
-      at = writeTag(target, TAG.payload, this.#payloadBytes, at);
-      for (const { payload } of results) {
-        for (const part of payload) at += part.copy(target, at);
-      }
-    }
-    return writeSeal(target, targetStart, at, seal) - targetStart;
+    return writeTag(target, TAG.payload, this.#payloadBytes, at);
   }
 }
 

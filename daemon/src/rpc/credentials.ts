@@ -6,7 +6,7 @@ import { ChannelCredentials } from '@grpc/grpc-js';
 import type { TlsMaterial } from '../security/tls-material.js';
 import { isLocalAddress } from './node-address.js';
 import { StorageError } from './storage-error.js';
-import { TlsChannelCredentials } from './tls-channel.js';
+import { TlsChannelCredentials, type TlsDial } from './tls-channel.js';
 
 export interface Protection {
   /** Certificates to use over TCP; absent: none are configured. */
@@ -28,6 +28,17 @@ export function clientCredentials(
   if (material !== undefined) return new TlsChannelCredentials(material, address, who);
   refusePlainText(address, protection.insecure, 'connect to');
   return ChannelCredentials.createInsecure();
+}
+
+/** How a session's connection to this address is made TLS; undefined: plain text. @throws StorageError 'denied' as above */
+export function sessionDial(
+  address: string,
+  protection: Protection,
+  who: string,
+): TlsDial | undefined {
+  const material = materialFor(address, protection);
+  if (material === undefined) refusePlainText(address, protection.insecure, 'connect to');
+  return material && { material, address, who };
 }
 
 /** What a server at this address uses; undefined: plain text. @throws StorageError 'denied' as above */

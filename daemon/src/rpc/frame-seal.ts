@@ -11,7 +11,7 @@ import { StorageError } from './storage-error.js';
 
 /** Field 15 of both frames, fixed32, always the last: one byte of tag and four of checksum. */
 export const SEAL_TAG = 0x7d;
-const SEAL_BYTES = 5;
+export const SEAL_BYTES = 5;
 
 /** Of `open` and `opened`, which come before both ends know the salt. */
 export const OPENING_SEAL = 0;
@@ -43,6 +43,25 @@ export function writeSeal(
 /** The seal of a received frame, whose checksum at `checksumAt` is for its first `coveredBytes`. */
 export function readSeal(frame: Buffer, coveredBytes: number, checksumAt: number): number {
   return (frame.readUInt32LE(checksumAt) ^ crc32c(frame.subarray(0, coveredBytes))) >>> 0;
+}
+
+/** The same of a frame in pieces, without its checksum. */
+export function readSealOf(covered: readonly Buffer[], checksum: number): number {
+  return (checksum ^ checksumOf(covered)) >>> 0;
+}
+
+/** What closes a frame whose pieces are these. */
+export function sealOf(covered: readonly Buffer[], seal: number): Buffer {
+  const bytes = Buffer.allocUnsafe(SEAL_BYTES);
+  bytes[0] = SEAL_TAG;
+  bytes.writeUInt32LE((checksumOf(covered) ^ seal) >>> 0, 1);
+  return bytes;
+}
+
+function checksumOf(pieces: readonly Buffer[]): number {
+  let checksum = 0;
+  for (const piece of pieces) checksum = crc32c(piece, checksum);
+  return checksum;
 }
 
 /** The seals of one direction of a session, behind its first frame. */

@@ -9,6 +9,8 @@ import {
   invalid,
   readSequences,
   toColumns,
+  type Batch,
+  type BatchLayout,
   type Span,
   type TaggedSpan,
 } from './batch-columns.js';
@@ -17,7 +19,7 @@ import { lookupType } from './proto-root.js';
 import { toBlockError } from './status-code.js';
 import type { ReplyBatchFrame } from './storage-messages.js';
 
-const LAYOUT = {
+export const REPLY_LAYOUT: BatchLayout = {
   type: lookupType('blkferry.storage.v1.ReplyBatch'),
   columns: [TAG.sequence, TAG.reply.error, TAG.reply.payloadLength, TAG.payload],
   others: [TAG.reply.errorText, TAG.reply.extents, TAG.reply.writeVerifier],
@@ -33,35 +35,36 @@ const EXTENTS = lookupType('blkferry.storage.v1.Extents');
  * @throws StorageError 'invalid': the stream can no longer be trusted
  */
 export function decodeReplyBatch(frame: Buffer, start: number, end: number): ReplyBatchFrame {
-  const batch = toColumns(frame, start, end, LAYOUT);
-  const { bytes } = batch;
-  const [sequence, error, payloadLength, payload] = batch.columns as Columns;
+  return toReplyBatch(toColumns(frame, start, end, REPLY_LAYOUT));
+}
+
+/** @throws StorageError 'invalid', as above */
+export function toReplyBatch(batch: Batch): ReplyBatchFrame {
+  const { bytes, payload } = batch;
+  const [sequence, error, payloadLength] = batch.columns as Columns;
   const count = entries(sequence, 8);
   if (entries(error, 4) !== count || entries(payloadLength, 4) !== count)
     invalid('the columns of a reply batch differ in length');
   const rare = batch.others.length === 0 ? NOTHING_RARE : readRare(bytes, batch.others, count);
   const results = new Array<BlockResult>(count);
-  const payloadEnd = payload.start + payload.bytes;
-  let payloadAt = payload.start;
   for (let index = 0; index < count; index += 1) {
     const errorNumber = bytes.readUInt32LE(error.start + 4 * index);
     const lengthBytes = bytes.readUInt32LE(payloadLength.start + 4 * index);
-    if (lengthBytes > payloadEnd - payloadAt)
+    if (lengthBytes > payload.leftBytes)
       invalid('the reads of a reply batch are longer than its payload');
     if (errorNumber !== 0) {
       if (lengthBytes > 0) invalid('a reply batch holds an error with a payload');
       results[index] = failed(toBlockError(errorNumber, rare.texts.get(index) ?? ''));
     } else if (lengthBytes > 0) {
-      const data = bytes.subarray(payloadAt, payloadAt + lengthBytes);
-      payloadAt += lengthBytes;
-      results[index] = { error: undefined, payload: [data], extents: DONE.extents };
+      const data = payload.take(lengthBytes);
+      results[index] = { error: undefined, payload: data, extents: DONE.extents };
     } else {
       const extents = rare.extents.get(index);
       results[index] =
         extents === undefined ? DONE : { error: undefined, payload: NO_PAYLOAD, extents };
     }
   }
-  if (payloadAt !== payloadEnd) invalid('the payload of a reply batch is longer than its reads');
+  if (payload.leftBytes !== 0) invalid('the payload of a reply batch is longer than its reads');
   return {
     kind: 'replies',
     sequences: readSequences(bytes, sequence, count),

@@ -10,13 +10,21 @@ import {
   type BlockRequest,
   type BlockRequestKind,
 } from '../block/block-request.js';
-import { entries, invalid, readSequences, toColumns, type Span } from './batch-columns.js';
+import {
+  entries,
+  invalid,
+  readSequences,
+  toColumns,
+  type Batch,
+  type BatchLayout,
+  type Span,
+} from './batch-columns.js';
 import { TAG } from './batch-encoding.js';
 import { lookupType } from './proto-root.js';
 import type { RequestBatchFrame } from './storage-messages.js';
 import { readFixed64 } from './wire-reader.js';
 
-const LAYOUT = {
+export const REQUEST_LAYOUT: BatchLayout = {
   type: lookupType('blkferry.storage.v1.RequestBatch'),
   columns: [
     TAG.sequence,
@@ -47,9 +55,13 @@ function kindsByOperation(): (BlockRequestKind | undefined)[] {
  * @throws StorageError 'invalid': the stream can no longer be trusted
  */
 export function decodeRequestBatch(frame: Buffer, start: number, end: number): RequestBatchFrame {
-  const batch = toColumns(frame, start, end, LAYOUT);
-  const { bytes } = batch;
-  const [sequence, operation, offset, length, payload] = batch.columns as Columns;
+  return toRequestBatch(toColumns(frame, start, end, REQUEST_LAYOUT));
+}
+
+/** @throws StorageError 'invalid', as above */
+export function toRequestBatch(batch: Batch): RequestBatchFrame {
+  const { bytes, payload } = batch;
+  const [sequence, operation, offset, length] = batch.columns as Columns;
   const count = entries(sequence, 8);
   if (
     entries(operation, 4) !== count ||
@@ -59,8 +71,6 @@ export function decodeRequestBatch(frame: Buffer, start: number, end: number): R
     invalid('the columns of a request batch differ in length');
   }
   const requests = new Array<BlockRequest>(count);
-  const payloadEnd = payload.start + payload.bytes;
-  let payloadAt = payload.start;
   for (let index = 0; index < count; index += 1) {
     const code = bytes.readUInt32LE(operation.start + 4 * index);
     const flags = code >>> 8;
@@ -71,14 +81,13 @@ export function decodeRequestBatch(frame: Buffer, start: number, end: number): R
     const lengthBytes = readFixed64(bytes, length.start + 8 * index);
     let data = NO_PAYLOAD;
     if (kind === 'write') {
-      if (lengthBytes > payloadEnd - payloadAt)
+      if (lengthBytes > payload.leftBytes)
         invalid('the writes of a request batch are longer than its payload');
-      data = [bytes.subarray(payloadAt, payloadAt + lengthBytes)];
-      payloadAt += lengthBytes;
+      data = payload.take(lengthBytes);
     }
     requests[index] = { kind, offsetBytes, lengthBytes, flags, payload: data };
   }
-  if (payloadAt !== payloadEnd) invalid('the payload of a request batch is longer than its writes');
+  if (payload.leftBytes !== 0) invalid('the payload of a request batch is longer than its writes');
   return {
     kind: 'requests',
     sequences: readSequences(bytes, sequence, count),

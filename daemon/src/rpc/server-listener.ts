@@ -14,7 +14,9 @@ import { serverMaterial, type Protection } from './credentials.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
 import { ReadKeeper } from './read-keeper.js';
+import type { ServedCall } from './served-session.js';
 import { DEFAULT_PLACES, ServerDoor } from './server-door.js';
+import { SessionDoor } from './session-door.js';
 import { StorageError } from './storage-error.js';
 import { createTlsAcceptor } from './tls-acceptor.js';
 
@@ -23,8 +25,10 @@ export interface ServerListener {
   readonly address: string;
   /** Whether its connections are TLS, with certificates on both sides. */
   readonly isTls: boolean;
-  /** No further connections. Those there are stay. Idempotent. */
+  /** No further connections. Those there stay. Idempotent. */
   stopAccepting(): void;
+  /** Cuts the connections of sessions, which grpc-js knows nothing of. */
+  cutSessions(): void;
 }
 
 export interface ListenOptions extends Protection {
@@ -36,6 +40,8 @@ export interface ListenOptions extends Protection {
   readonly places?: PlaceLimits | undefined;
   /** Called for each connection, with its first call: the flow-control windows in force. */
   readonly onWindows: (windows: WindowSizes) => void;
+  /** Serves sessions that come with a connection of their own; absent: there are none. */
+  readonly onSession?: (call: ServedCall) => void;
 }
 
 /** @throws StorageError 'invalid', 'denied' (plain text), 'refused' (in use) or 'unavailable' */
@@ -58,21 +64,31 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
     },
   );
   const keeper = new ReadKeeper(SYSTEM_CLOCK);
+  const sessions = new SessionDoor({
+    clock: SYSTEM_CLOCK,
+    onSession: options.onSession,
+    called: (call) => {
+      door.identified(call.socket);
+      onWindows(call.connection.windows);
+    },
+  });
   const acceptor =
     material === undefined
       ? net.createServer({ noDelay: true }, (socket) => {
           if (!door.admit(socket)) return;
-          keeper.keep(socket);
-          injector.injectConnection(socket);
+          sessions.sort(socket, () => {
+            keeper.keep(socket);
+            injector.injectConnection(socket);
+          });
         })
-      : createTlsAcceptor(material, {
+      : createTlsAcceptor(material, sessions.protocols, {
           // The socket below TLS: it is the one whose kernel buffer fills.
           connected: (socket) => {
             if (door.admit(socket)) keeper.keep(socket);
           },
           secured: (socket) => {
             door.identified(socket);
-            injector.injectConnection(socket);
+            if (!sessions.take(socket)) injector.injectConnection(socket);
           },
           refusals,
         });
@@ -84,6 +100,9 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
     isTls: material !== undefined,
     stopAccepting: () => {
       acceptor.close();
+    },
+    cutSessions: () => {
+      sessions.cut();
     },
   };
 }

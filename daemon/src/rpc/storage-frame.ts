@@ -1,14 +1,16 @@
 /**
  * The frames of a session on the wire: batches through their own codec, the few others through
- * protobufjs. These four functions are the (de)serializers of Storage.OpenSession.
+ * protobufjs. These functions are the (de)serializers of Storage.OpenSession.
  */
+import { joined } from '../block/block-request.js';
 import type { Capabilities } from '../block/device-facts.js';
-import { LazyReplyBatch, LazyRequestBatch, type LazyMessage } from './batch-encoding.js';
+import { LazyReplyBatch, LazyRequestBatch, type OutgoingMessage } from './batch-encoding.js';
 import { SEAL_TAG, readSeal, sealBytes, writeSeal } from './frame-seal.js';
 import { decodeMessage, encodeMessage } from './message-codec.js';
 import { lookupType } from './proto-root.js';
-import { decodeReplyBatch } from './reply-decoding.js';
-import { decodeRequestBatch } from './request-decoding.js';
+import { splitBatch } from './piecewise-frame.js';
+import { REPLY_LAYOUT, decodeReplyBatch, toReplyBatch } from './reply-decoding.js';
+import { REQUEST_LAYOUT, decodeRequestBatch, toRequestBatch } from './request-decoding.js';
 import { StorageError } from './storage-error.js';
 import type {
   ChecksumKind,
@@ -33,7 +35,7 @@ const OPENED = lookupType('blkferry.storage.v1.Opened');
 /** Fields of both frames: 1 is open or opened, 3 is ping or pong, 4 is the node's only. */
 const FIELD = { open: 1, batch: 2, ping: 3, resized: 4 } as const;
 
-export function encodeClientFrame(frame: ClientFrame): LazyMessage {
+export function encodeClientFrame(frame: ClientFrame): OutgoingMessage {
   switch (frame.kind) {
     case 'requests':
       return new LazyRequestBatch(frame);
@@ -45,7 +47,7 @@ export function encodeClientFrame(frame: ClientFrame): LazyMessage {
   }
 }
 
-export function encodeNodeFrame(frame: NodeFrame): LazyMessage {
+export function encodeNodeFrame(frame: NodeFrame): OutgoingMessage {
   switch (frame.kind) {
     case 'replies':
       return new LazyReplyBatch(frame);
@@ -57,6 +59,22 @@ export function encodeNodeFrame(frame: NodeFrame): LazyMessage {
     case 'resized':
       return encodeNumber(FIELD.resized, frame.sizeBytes, frame.seal);
   }
+}
+
+/** A frame in pieces. @throws StorageError 'invalid' */
+export function decodeClientPieces(pieces: readonly Buffer[]): ClientFrame {
+  const found = pieces.length === 1 ? undefined : splitBatch(pieces, REQUEST_LAYOUT);
+  if (found === undefined) return decodeClientFrame(joined(pieces));
+  const decoded = toRequestBatch(found.batch);
+  return found.seal === undefined ? decoded : { ...decoded, seal: found.seal };
+}
+
+/** A frame in pieces. @throws StorageError 'invalid' */
+export function decodeNodePieces(pieces: readonly Buffer[]): NodeFrame {
+  const found = pieces.length === 1 ? undefined : splitBatch(pieces, REPLY_LAYOUT);
+  if (found === undefined) return decodeNodeFrame(joined(pieces));
+  const decoded = toReplyBatch(found.batch);
+  return found.seal === undefined ? decoded : { ...decoded, seal: found.seal };
 }
 
 /** @throws StorageError 'invalid' */
@@ -131,7 +149,7 @@ function findBody(bytes: Buffer, lastField: number): Body {
     } else if ((field === FIELD.open || field === FIELD.batch) && wireType === WIRE_TYPE.BYTES) {
       const lengthBytes = reader.length();
       const piece = { field, bytes, start: reader.at, end: reader.at + lengthBytes };
-      body = body?.field === field ? joined(body, piece) : piece;
+      body = body?.field === field ? concatenated(body, piece) : piece;
       reader.at += lengthBytes;
     } else {
       reader.skip(wireType);
@@ -142,7 +160,7 @@ function findBody(bytes: Buffer, lastField: number): Body {
   return seal === undefined ? body : { ...body, seal };
 }
 
-function joined(first: Body, second: Body): Body {
+function concatenated(first: Body, second: Body): Body {
   const pieces = [first, second].map(({ bytes, start, end }) => bytes.subarray(start, end));
   const bytes = Buffer.concat(pieces);
   return { field: second.field, bytes, start: 0, end: bytes.length };

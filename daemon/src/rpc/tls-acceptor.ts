@@ -20,10 +20,14 @@ export interface TlsEvents {
   readonly refusals: RepeatedWarnings;
 }
 
-export function createTlsAcceptor(material: TlsMaterial, events: TlsEvents): tls.Server {
+export function createTlsAcceptor(
+  material: TlsMaterial,
+  protocols: string[],
+  events: TlsEvents,
+): tls.Server {
   const server = tls.createServer({
     ...material.current.contextOptions,
-    ALPNProtocols: ['h2'],
+    ALPNProtocols: protocols,
     handshakeTimeout: TLS_HANDSHAKE_TIMEOUT_MS,
     noDelay: true,
     requestCert: true,

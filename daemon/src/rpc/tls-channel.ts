@@ -71,27 +71,48 @@ export class TlsChannelCredentials extends ChannelCredentials {
   }
 
   async #connect(socket: net.Socket): Promise<experimental.SecureConnectResult> {
-    const { secureContext, facts: own } = this.material.current;
-    const host = this.address.slice(0, this.address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
-    const secured = tls.connect({
-      socket,
-      secureContext,
-      // The name or address that the certificate must be for.
-      host,
-      ALPNProtocols: ['h2'],
-      // Judged in `judge`, before anything is said, so that the certificate can be named in the reason.
-      rejectUnauthorized: false,
-      ...(net.isIP(host) === 0 ? { servername: host } : {}),
-    });
-    const ends = { peer: `${this.who} ${this.address}`, own, nowMs: Date.now() };
-    try {
-      await untilHeard(secured, ends, () => judge(secured, host, ends));
-    } catch (error) {
-      secured.destroy();
-      throw error;
-    }
-    return { socket: secured, secure: true };
+    const { material, address, who } = this;
+    return { socket: await secure(socket, { material, address, who }, ['h2']), secure: true };
   }
+}
+
+export interface TlsDial {
+  readonly material: TlsMaterial;
+  /** host:port */
+  readonly address: string;
+  /** As in "node": what answers there. */
+  readonly who: string;
+}
+
+/**
+ * A connection as TLS, when its server was believed and has said something.
+ * Rejects with an Error whose sentence `tlsSentenceIn` finds; the socket is then destroyed.
+ */
+export async function secure(
+  socket: net.Socket,
+  { material, address, who }: TlsDial,
+  protocols: string[],
+): Promise<tls.TLSSocket> {
+  const { secureContext, facts: own } = material.current;
+  const host = address.slice(0, address.lastIndexOf(':')).replace(/^\[|\]$/g, '');
+  const secured = tls.connect({
+    socket,
+    secureContext,
+    // The name or address that the certificate must be for.
+    host,
+    ALPNProtocols: protocols,
+    // Judged in `judge`, before anything is said, so that the certificate can be named in the reason.
+    rejectUnauthorized: false,
+    ...(net.isIP(host) === 0 ? { servername: host } : {}),
+  });
+  const ends = { peer: `${who} ${address}`, own, nowMs: Date.now() };
+  try {
+    await untilHeard(secured, ends, () => judge(secured, host, ends));
+  } catch (error) {
+    secured.destroy();
+    throw error;
+  }
+  return secured;
 }
 
 /** @returns why the server is not believed, or undefined */

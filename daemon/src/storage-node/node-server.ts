@@ -19,7 +19,7 @@ import type { PlaceLimits } from '../runtime/connection-places.js';
 import { callerOfPeer } from './access-caller.js';
 import type { BackendVolume } from './backend/backend.js';
 import type { StorageServiceOptions } from './service-options.js';
-import { storageHandlers, type CallerOf } from './storage-handlers.js';
+import { sessionHandler, storageHandlers, type CallerOf } from './storage-handlers.js';
 import { StorageService } from './storage-service.js';
 import { newWriteVerifier } from './write-verifiers.js';
 
@@ -59,10 +59,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   // Nobody calls before there is a listener.
   let place: CallPlace = { address: options.address, isTls: true };
   const callerOf: CallerOf = (call) => callerOfPeer(peerIdentity(call, place));
-  server.addService(
-    withReadableRefusals(STORAGE_SERVICE),
-    storageHandlers(service, options.callerOf ?? callerOf),
-  );
+  const whose = options.callerOf ?? callerOf;
+  server.addService(withReadableRefusals(STORAGE_SERVICE), storageHandlers(service, whose));
   const setHealth = addStandardServices(server, 'blkferry.storage.v1.Storage');
   const listener = await listen(server, {
     address: options.address,
@@ -70,6 +68,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     tls: options.tls,
     refusals: service.refusals,
     places: options.places,
+    onSession: sessionHandler(service, whose),
     onWindows: (windows) => {
       if (areLarge(windows)) return;
       options.log.warn(
@@ -126,6 +125,7 @@ class NodeServer {
     const goodbyeMs = this.service.options.clock.nowMs() + GOODBYE_MS;
     await this.#within(Math.min(untilMs, goodbyeMs), this.#shutDown());
     this.server.forceShutdown();
+    this.listener.cutSessions();
     await catalog.close();
     if (failures.length > 0) throw new StorageError('internal', failures.join('; '));
   }

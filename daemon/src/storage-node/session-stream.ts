@@ -2,7 +2,6 @@
  * The life of one OpenSession stream: the open frame, the replacement of an older session, batches, and
  * the end, whoever brings it. What the batches mean is node-session.ts.
  */
-import type { ServerDuplexStream } from '@grpc/grpc-js';
 import { randomInt } from 'node:crypto';
 import {
   FrameSeals,
@@ -11,6 +10,7 @@ import {
   checkSeal,
   damaged,
 } from '../rpc/frame-seal.js';
+import type { ServedCall } from '../rpc/served-session.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { ClientFrame, NodeFrame, OpenFrame, OpenedFrame } from '../rpc/storage-messages.js';
@@ -23,9 +23,6 @@ import type { SessionHost } from './session-host.js';
 import type { TableSession } from './session-table.js';
 import { UnsentReplies } from './unsent-replies.js';
 import { failedDeviceClosed, flushFailed } from './volume-failure.js';
-
-/** The part of grpc.ServerDuplexStream that is used. A frame that cannot be decoded arrives as the error. */
-export type SessionCall = ServerDuplexStream<ClientFrame | StorageError, NodeFrame>;
 
 /** A client that connects and says nothing is let go. */
 export const OPEN_TIMEOUT_MS = 10_000;
@@ -52,7 +49,7 @@ export class SessionStream implements TableSession {
   #resolveGone: () => void = () => undefined;
 
   constructor(
-    readonly call: SessionCall,
+    readonly call: ServedCall,
     readonly host: SessionHost,
     readonly caller: Caller,
   ) {

@@ -5,6 +5,7 @@
  */
 import type { UntypedServiceImplementation } from '@grpc/grpc-js';
 import type { PeerCall } from '../rpc/peer-identity.js';
+import type { ServedCall } from '../rpc/served-session.js';
 import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type {
@@ -16,7 +17,6 @@ import type {
 } from '../rpc/storage-messages.js';
 import { NO_AUDIT, type AuditEntry } from '../runtime/audit-log.js';
 import type { Caller } from './access-caller.js';
-import type { SessionCall } from './session-stream.js';
 import type { StorageService } from './storage-service.js';
 import { unaryHandler, type UnaryHandler } from './unary-handler.js';
 
@@ -80,16 +80,24 @@ export function storageHandlers(
       gate.requireById(caller, request.volumeId, 'write');
       return service.releaseLease(request, caller);
     }),
-    OpenSession: (call: SessionCall) => {
-      let caller: Caller;
-      try {
-        caller = callerOf(call);
-      } catch (error) {
-        call.emit('error', toServiceError(error));
-        return;
-      }
-      service.openSession(call, caller);
-    },
+    OpenSession: sessionHandler(service, callerOf),
+  };
+}
+
+/** The same for sessions that come with a connection of their own. */
+export function sessionHandler(
+  service: StorageService,
+  callerOf: CallerOf,
+): (call: ServedCall) => void {
+  return (call) => {
+    let caller: Caller;
+    try {
+      caller = callerOf(call);
+    } catch (error) {
+      call.emit('error', toServiceError(error));
+      return;
+    }
+    service.openSession(call, caller);
   };
 }
 

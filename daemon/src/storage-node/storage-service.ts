@@ -4,6 +4,7 @@
  */
 import { StorageError } from '../rpc/storage-error.js';
 import { protectionFacts } from '../rpc/protection-facts.js';
+import type { ServedCall } from '../rpc/served-session.js';
 import { toServiceError } from '../rpc/status-code.js';
 import type {
   AcquireLeaseRequestMessage,
@@ -25,7 +26,7 @@ import { makeDurable } from './handover.js';
 import { LeaseTable, type Claimant } from './lease-table.js';
 import type { SessionHost } from './session-host.js';
 import { SessionPlaces } from './session-places.js';
-import { SessionStream, type SessionCall } from './session-stream.js';
+import { SessionStream } from './session-stream.js';
 import type { StorageServiceOptions } from './service-options.js';
 import { SessionTable } from './session-table.js';
 import type { VolumeRecord } from './volume-record.js';
@@ -258,7 +259,7 @@ export class StorageService implements SessionHost {
   }
 
   /** The handler of OpenSession. */
-  openSession(call: SessionCall, caller = TRUSTED_CALLER): void {
+  openSession(call: ServedCall, caller = TRUSTED_CALLER): void {
     const refusal = this.#places.refusal(caller) ?? this.#stopping;
     if (refusal !== undefined) {
       call.emit('error', toServiceError(refusal));

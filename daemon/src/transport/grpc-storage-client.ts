@@ -1,6 +1,6 @@
 /**
  * StorageClient over grpc-js: one channel per node, a deadline on every call, and sentences for people
- * in place of gRPC's.
+ * in place of gRPC's. Sessions have connections of their own (rpc/session-call.ts).
  *
  * A node that does not answer in time, or whose frames arrive damaged, loses its channel, not only the call: a connection whose other end is
  * gone without a word looks alive to HTTP/2 until TCP gives up, after a quarter of an hour, and gRPC would
@@ -11,6 +11,8 @@ import type { Clock } from '../runtime/clock.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
 import { clientCredentials, type Protection } from '../rpc/credentials.js';
 import { STORAGE_SERVICE } from '../rpc/service-definition.js';
+import { SessionCall } from '../rpc/session-call.js';
+import { sessionTarget } from '../rpc/session-dial.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type {
   AcquireLeaseRequestMessage,
@@ -25,7 +27,7 @@ import type {
   VolumeMessage,
 } from '../rpc/storage-messages.js';
 import { explainCallError } from './call-error.js';
-import { GrpcStorageSession, type FrameStream, type SessionTimes } from './grpc-storage-session.js';
+import { GrpcStorageSession, type SessionTimes } from './grpc-storage-session.js';
 import type { SessionEvents, StorageClient, StorageSession } from './storage-client.js';
 
 /** A watch of a channel is renewed after this time; it does nothing but wait. */
@@ -49,6 +51,7 @@ class GrpcStorageClient implements StorageClient {
   readonly address: string;
   #client: Client;
   #closed = false;
+  readonly #calls = new Set<SessionCall>();
   /** Those who wait for a connection; one watch serves all. */
   readonly #awaiting = new Set<() => void>();
 
@@ -91,17 +94,13 @@ class GrpcStorageClient implements StorageClient {
   }
 
   openSession(open: Omit<OpenFrame, 'kind'>, events: SessionEvents): StorageSession {
-    const method = STORAGE_SERVICE['OpenSession'];
-    if (method === undefined) throw new Error('storage.proto has no OpenSession');
     const client = this.#client;
-    const stream = client.makeBidiStreamRequest(
-      method.path,
-      method.requestSerialize,
-      readableFrame(method.responseDeserialize),
-    ) as unknown as FrameStream;
     const { clock, sessionTimes } = this.options;
+    const call = new SessionCall(sessionTarget(this.options, 'node'));
+    this.#calls.add(call);
+    call.once('over', () => this.#calls.delete(call));
     return new GrpcStorageSession(
-      stream,
+      call,
       open,
       events,
       clock,
@@ -146,6 +145,7 @@ class GrpcStorageClient implements StorageClient {
     this.#closed = true;
     this.#awaiting.clear();
     this.#client.close();
+    for (const call of this.#calls) call.cut('the connection was closed');
   }
 
   /** The next call goes over a new connection. Sessions that are still answered on the old one stay there. */
@@ -182,20 +182,6 @@ class GrpcStorageClient implements StorageClient {
   #explain(error: unknown): StorageError {
     return explainCallError(error, `node`, this.address, 'is blkferry-node running?');
   }
-}
-
-/**
- * grpc-js makes an INTERNAL without a reason of a frame that cannot be decoded; here the session finds the
- * StorageError in the frame's place.
- */
-function readableFrame(decode: (bytes: Buffer) => object): (bytes: Buffer) => object {
-  return (bytes) => {
-    try {
-      return decode(bytes);
-    } catch (error) {
-      return StorageError.from(error);
-    }
-  };
 }
 
 function isConnected(client: Client): boolean {

@@ -5,7 +5,6 @@
  *
  * The stream comes in through the constructor; nothing here knows how it was made.
  */
-import type { ClientDuplexStream } from '@grpc/grpc-js';
 import { changesContent, type BlockRequest } from '../block/block-request.js';
 import type { Clock } from '../runtime/clock.js';
 import {
@@ -42,10 +41,13 @@ export interface SessionTimes {
 }
 
 /** The part of a gRPC stream that a session uses. */
-export type FrameStream = Pick<
-  ClientDuplexStream<ClientFrame, NodeFrame>,
-  'write' | 'cancel' | 'on'
->;
+export interface FrameStream {
+  write(frame: ClientFrame): unknown;
+  cancel(): void;
+  on(event: 'data', listener: (frame: NodeFrame | StorageError) => void): unknown;
+  on(event: 'error', listener: (error: unknown) => void): unknown;
+  on(event: 'end', listener: () => void): unknown;
+}
 
 export class GrpcStorageSession implements StorageSession {
   #sequences: number[] = [];

@@ -15,7 +15,7 @@ export const ROOM_IMPORTS = {
   runtime: ['block', 'blkferry-kernel'],
   security: ['runtime'],
   config: ['rpc', 'block', 'runtime'],
-  rpc: ['security', 'block', 'runtime'],
+  rpc: ['http2', 'security', 'block', 'runtime'],
   transport: ['rpc', 'security', 'block', 'runtime'],
   volume: ['transport', 'rpc', 'block', 'runtime'],
   frontend: ['volume', 'nbd-server-helpers', 'blkferry-kernel', 'security', 'block', 'runtime'],

@@ -1,5 +1,5 @@
 /**
- * Gathers the replies of one turn of the event loop and hands them to the socket together: headers and
+ * Gathers what is written to a socket in one turn of the event loop and hands it over together: headers and
  * small data side by side in one buffer, large data as it is. At depth 64 that is one system call for
  * dozens of replies.
  */
@@ -10,7 +10,9 @@ const SLAB_BYTES = 128 * 1024;
 /** From this length on a copy costs more than one more entry in the socket's vector write. */
 const COPY_BELOW_BYTES = 16 * 1024;
 
-export class ReplyBuffer {
+const NOTHING = Buffer.alloc(0);
+
+export class WriteGatherer {
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
   /** Of the slab: where the bytes not yet handed over begin, and where they end. */
   #start = 0;
@@ -51,15 +53,20 @@ export class ReplyBuffer {
     this.#pieces.push(data);
   }
 
-  /** Hands everything to the socket. What it cannot take at once shows in its writableLength. */
-  flush(): void {
+  /**
+   * Hands everything to the socket. What it cannot take at once shows in its writableLength.
+   * @param onWritten called, later, when the kernel has taken it
+   */
+  flush(onWritten?: () => void): void {
     this.#closePiece();
     const pieces = this.#pieces;
-    if (pieces.length === 0) return;
+    const last = pieces.length - 1;
+    if (last < 0) return;
     this.#pieces = [];
-    if (pieces.length > 1) this.socket.cork();
-    for (const piece of pieces) this.socket.write(piece);
-    if (pieces.length > 1) this.socket.uncork();
+    if (last > 0) this.socket.cork();
+    for (let index = 0; index < last; index += 1) this.socket.write(pieces[index] ?? NOTHING);
+    this.socket.write(pieces[last] ?? NOTHING, onWritten);
+    if (last > 0) this.socket.uncork();
     this.#reuseSlab();
   }
 

@@ -3,7 +3,7 @@ import assert from 'node:assert/strict';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { ReplyBuffer } from '#daemon/frontend/reply-buffer.js';
+import { WriteGatherer } from '#daemon/runtime/write-gatherer.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const folder = temporaryFolder();
@@ -35,16 +35,16 @@ async function collect(): Promise<{
 
 let sockets = 0;
 
-function put(replies: ReplyBuffer, fill: number, lengthBytes: number): void {
+function put(replies: WriteGatherer, fill: number, lengthBytes: number): void {
   const slab = replies.reserve(lengthBytes);
   slab.fill(fill, replies.position, replies.position + lengthBytes);
   replies.advance(replies.position + lengthBytes);
 }
 
-describe('ReplyBuffer', () => {
+describe('WriteGatherer', () => {
   it('keeps the order of headers, small data and large data', async () => {
     const { socket, received } = await collect();
-    const replies = new ReplyBuffer(socket);
+    const replies = new WriteGatherer(socket);
     put(replies, 1, 16);
     replies.push(Buffer.alloc(100, 2));
     put(replies, 3, 16);
@@ -70,7 +70,7 @@ describe('ReplyBuffer', () => {
       writes += 1;
       return write(data);
     };
-    const replies = new ReplyBuffer(socket);
+    const replies = new WriteGatherer(socket);
     for (let index = 0; index < 64; index += 1) put(replies, index, 16);
     replies.flush();
     assert.equal((await received(1024)).length, 1024);
@@ -79,7 +79,7 @@ describe('ReplyBuffer', () => {
 
   it('does not overwrite what the socket has not sent yet', async () => {
     const { socket, received } = await collect();
-    const replies = new ReplyBuffer(socket);
+    const replies = new WriteGatherer(socket);
     for (let turn = 0; turn < 200; turn += 1) {
       put(replies, turn, 4096);
       replies.flush();

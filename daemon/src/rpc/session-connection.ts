@@ -1,0 +1,307 @@
+/**
+ * A connection for one session: gRPC's OpenSession on an HTTP/2 connection of its own, without grpc-js and Node's
+ * HTTP/2 below it, which cost more than all the rest of a request's way (scripts/bench study). On the wire it is the
+ * same; at the other end of it may be any gRPC library. Messages go out as they lie in memory, and come in as views
+ * onto what was received.
+ *
+ * Both ends share this: frames of messages, flow control, what ends a connection. Headers and statuses are
+ * session-call.ts (the client's) and served-session.ts (the node's).
+ */
+import type { Socket } from 'node:net';
+import { FRAME, FRAME_HEADER_BYTES } from '../http2/constants.js';
+import { writeFrameHeader } from '../http2/frame-writing.js';
+import type { HeaderField } from '../http2/header-field.js';
+import { Http2Error, type Http2ErrorCode } from '../http2/http2-error.js';
+import { STREAM_ID, SingleStream } from '../http2/single-stream.js';
+import { WriteGatherer } from '../runtime/write-gatherer.js';
+import { LazyBatch, type OutgoingMessage } from './batch-encoding.js';
+import { FLOW_CONTROL_WINDOW_BYTES, MESSAGE_BYTES_MAX } from './channel-options.js';
+import { sealOf } from './frame-seal.js';
+import type { WindowSizes } from './http2-window.js';
+import { MessageAssembler, PREFIX_BYTES } from './message-assembler.js';
+import { OutgoingQueue } from './outgoing-queue.js';
+import { StorageError } from './storage-error.js';
+
+/** Longest DATA frame: most messages are one. Shorter ones cost time, and the next cannot begin before. */
+const FRAME_BYTES_MAX = 4 * 1024 * 1024;
+
+/** Answers to pings and settings that a peer does not read; more is somebody who wants our memory. */
+const CONTROL_BYTES_MAX = 256 * 1024;
+
+export interface SessionConnectionEvents {
+  headers(fields: readonly HeaderField[], isLast: boolean): void;
+  message(pieces: readonly Buffer[]): void;
+  /** The peer sends nothing more. */
+  ended(): void;
+  /** What comes is no stream of messages; nothing more of it is looked at. */
+  unreadable(error: StorageError): void;
+  /** The stream or connection is over, not in order; nothing follows. */
+  failed(reason: Error): void;
+}
+
+export class SessionConnection {
+  readonly #stream: SingleStream;
+  readonly #assembler: MessageAssembler;
+  readonly #gatherer: WriteGatherer;
+  readonly #queue = new OutgoingQueue();
+  #isOver = false;
+  /** What comes in is not looked at any more. */
+  #isDeaf = false;
+  #isPaused = false;
+  /** What came while it was paused. */
+  readonly #kept: (readonly Buffer[])[] = [];
+  /** Written since the kernel last had everything. */
+  #controlBytes = 0;
+  /** The socket ends when the queue is empty. */
+  #isEnding = false;
+  /** When a ping was sent that has no answer. */
+  #hasOpenPing = false;
+  #hasHeard = false;
+
+  constructor(
+    readonly socket: Socket,
+    role: 'client' | 'server',
+    readonly events: SessionConnectionEvents,
+    extensions: readonly (readonly [number, number])[] = [],
+  ) {
+    this.#gatherer = new WriteGatherer(socket);
+    this.#assembler = new MessageAssembler(MESSAGE_BYTES_MAX, (pieces) => {
+      if (this.#isPaused) this.#kept.push(pieces);
+      else if (!this.#isOver) events.message(pieces);
+    });
+    this.#stream = new SingleStream(
+      { role, windowBytes: FLOW_CONTROL_WINDOW_BYTES, frameBytesMax: FRAME_BYTES_MAX, extensions },
+      {
+        control: (bytes) => {
+          this.#control(bytes);
+        },
+        headers: (fields, isLast) => {
+          if (!this.#isOver) events.headers(fields, isLast);
+        },
+        data: (view) => {
+          this.#assembler.push(view);
+        },
+        ended: () => {
+          if (!this.#isOver) events.ended();
+        },
+        aborted: (reason) => {
+          this.fail(new Error(reason));
+        },
+        room: () => {
+          this.#pump();
+        },
+        answered: () => {
+          this.#hasOpenPing = false;
+        },
+      },
+    );
+    socket.on('data', (chunk: Buffer) => {
+      this.receive(chunk);
+    });
+    socket.on('error', (error) => {
+      this.fail(error);
+    });
+    socket.on('close', () => {
+      this.fail(new Error('Socket closed'));
+    });
+  }
+
+  get isOver(): boolean {
+    return this.#isOver;
+  }
+
+  /** Something came since the last look. */
+  hasHeard(): boolean {
+    const heard = this.#hasHeard;
+    this.#hasHeard = false;
+    return heard;
+  }
+
+  /** Bytes that may be on their way: what we take, and what the peer allows us. */
+  get windows(): WindowSizes {
+    const { streamBytes, connectionBytes } = this.#stream.allowance.windows;
+    return {
+      receiveStreamBytes: FLOW_CONTROL_WINDOW_BYTES,
+      receiveConnectionBytes: FLOW_CONTROL_WINDOW_BYTES,
+      sendStreamBytes: streamBytes,
+      sendConnectionBytes: connectionBytes,
+    };
+  }
+
+  /** Says what comes first. @param more headers that a client sends with it */
+  begin(more?: readonly HeaderField[]): void {
+    const opening = this.#stream.opening();
+    this.socket.write(
+      more === undefined
+        ? opening
+        : Buffer.concat([opening, this.#stream.headersBytes(more, false)]),
+    );
+  }
+
+  /** In order with the messages. */
+  sendHeaders(fields: readonly HeaderField[], isLast: boolean): void {
+    if (this.#isOver) return;
+    const bytes = this.#stream.headersBytes(fields, isLast);
+    if (this.#queue.isEmpty) this.socket.write(bytes);
+    else this.#queue.addControl(bytes);
+  }
+
+  /** @param onSent called when the message is with the kernel, later; never if the connection fails before */
+  send(message: OutgoingMessage, onSent?: () => void): void {
+    if (this.#isOver) return;
+    const { allowance } = this.#stream;
+    const frameBytes = PREFIX_BYTES + message.length;
+    if (
+      this.#queue.isEmpty &&
+      frameBytes <= allowance.frameBytesMax &&
+      frameBytes <= allowance.bytes
+    ) {
+      allowance.use(frameBytes);
+      this.#writeWhole(message, frameBytes);
+      this.#gatherer.flush(onSent);
+      return;
+    }
+    this.#queue.addMessage(inPieces(message), frameBytes, onSent);
+    this.#pump();
+  }
+
+  /**
+   * No messages for now. The socket is read on: in it are also the windows that what waits here needs. What comes is
+   * kept, at most the window, since the peer gets no more room meanwhile.
+   */
+  pause(): void {
+    this.#isPaused = true;
+    this.#stream.hold(true);
+  }
+
+  resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    for (let next = this.#kept.shift(); next !== undefined; next = this.#kept.shift()) {
+      if (!this.#isOver) this.events.message(next);
+      if (this.#isPaused) return;
+    }
+    this.#stream.hold(false);
+  }
+
+  /** Asks for a sign of life. @returns false if the last one had none */
+  ping(): boolean {
+    if (this.#hasOpenPing) return false;
+    this.#hasOpenPing = true;
+    if (!this.#isOver) this.#control(this.#stream.ping(Buffer.from('blkferry')));
+    return true;
+  }
+
+  /** Closes in order, behind what was sent. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isEnding = true;
+    if (!this.#queue.isEmpty) return;
+    this.#isOver = true;
+    this.socket.end();
+  }
+
+  /** Gives the stream up and closes now. No event follows. */
+  abort(code: Http2ErrorCode, reason: string): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    // Whoever does not read is not waited for.
+    const isRead = this.socket.writable && this.socket.writableLength === 0;
+    if (!isRead) this.socket.destroy();
+    else {
+      this.socket.write(this.#stream.abortion(code, reason));
+      this.socket.destroySoon();
+    }
+  }
+
+  /** It is over, from outside or inside; says so once. */
+  fail(reason: Error): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.socket.destroy();
+    this.events.failed(reason);
+  }
+
+  /** For what came before this was made; the rest comes by itself. */
+  receive(chunk: Buffer): void {
+    if (this.#isOver || this.#isDeaf) return;
+    this.#hasHeard = true;
+    try {
+      this.#stream.receive(chunk);
+    } catch (error) {
+      if (error instanceof StorageError) {
+        this.#isDeaf = true;
+        this.events.unreadable(error);
+      } else if (error instanceof Http2Error) {
+        this.abort(error.code, error.message);
+        this.events.failed(error);
+      } else throw error;
+    }
+  }
+
+  #control(bytes: Buffer): void {
+    if (this.#isOver) return;
+    if (this.socket.writableLength === 0) this.#controlBytes = 0;
+    this.#controlBytes += bytes.length;
+    if (this.#controlBytes > CONTROL_BYTES_MAX)
+      throw new Http2Error('ENHANCE_YOUR_CALM', 'answers to pings and settings are not read');
+    this.socket.write(bytes);
+  }
+
+  #writeWhole(message: OutgoingMessage, frameBytes: number): void {
+    const gatherer = this.#gatherer;
+    const isBatch = message instanceof LazyBatch;
+    const headBytes = isBatch ? message.headBytes : message.length;
+    const slab = gatherer.reserve(FRAME_HEADER_BYTES + PREFIX_BYTES + headBytes);
+    let at = writeFrameHeader(slab, gatherer.position, frameBytes, FRAME.DATA, 0, STREAM_ID);
+    at = writePrefix(slab, at, message.length);
+    const start = at;
+    at = isBatch ? message.writeHead(slab, at) : at + message.copy(slab, at);
+    gatherer.advance(at);
+    if (!isBatch) return;
+    for (const piece of message.payload) gatherer.push(piece);
+    if (message.seal === undefined) return;
+    gatherer.push(sealOf([slab.subarray(start, at), ...message.payload], message.seal));
+  }
+
+  /** Sends what waits, as far as the peer's windows go. */
+  #pump(): void {
+    const { allowance } = this.#stream;
+    while (!this.#queue.isEmpty && !this.#isOver) {
+      const control = this.#queue.takeControl();
+      if (control !== undefined) {
+        this.socket.write(control);
+        continue;
+      }
+      const bytes = Math.min(this.#queue.messageBytes, allowance.frameBytesMax, allowance.bytes);
+      if (bytes <= 0) return;
+      allowance.use(bytes);
+      const slab = this.#gatherer.reserve(FRAME_HEADER_BYTES);
+      const { position } = this.#gatherer;
+      this.#gatherer.advance(writeFrameHeader(slab, position, bytes, FRAME.DATA, 0, STREAM_ID));
+      const onSent = this.#queue.take(bytes, (piece) => {
+        this.#gatherer.push(piece);
+      });
+      this.#gatherer.flush(onSent);
+    }
+    if (this.#isEnding) this.end();
+  }
+}
+
+/** @returns the position behind it */
+function writePrefix(target: Buffer, at: number, messageBytes: number): number {
+  target[at] = 0;
+  return target.writeUInt32BE(messageBytes, at + 1);
+}
+
+/** A message and its prefix, as they lie in memory. */
+function inPieces(message: OutgoingMessage): Buffer[] {
+  const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
+  writePrefix(prefix, 0, message.length);
+  if (!(message instanceof LazyBatch)) return [prefix, message];
+  const head = Buffer.allocUnsafe(message.headBytes);
+  message.writeHead(head, 0);
+  const covered = [head, ...message.payload];
+  const seal = message.seal === undefined ? [] : [sealOf(covered, message.seal)];
+  return [prefix, ...covered, ...seal];
+}

@@ -1,0 +1,55 @@
+/** The connection of a session to a node: plain or TLS, by what the address and the settings say. */
+import net from 'node:net';
+import { sessionDial, type Protection } from './credentials.js';
+import type { SessionTarget } from './session-call.js';
+import { SESSION_PROTOCOL } from './session-mark.js';
+import { secure, type TlsDial } from './tls-channel.js';
+
+/**
+ * @param who as in "node": what answers at the address, for messages
+ * @throws StorageError 'denied' for plain text to an address beyond this machine, unless it was allowed
+ */
+export function sessionTarget(
+  options: Protection & { readonly address: string },
+  who: string,
+): SessionTarget {
+  const { address } = options;
+  const dial = sessionDial(address, options, who);
+  return {
+    authority: address.startsWith('unix:') ? 'localhost' : address,
+    isTls: dial !== undefined,
+    connect: () => {
+      const socket = net.connect(placeOf(address));
+      // A request is not to wait for the answer of the one before.
+      socket.setNoDelay(true);
+      return { socket, ready: ready(socket, dial) };
+    },
+  };
+}
+
+function placeOf(address: string): net.NetConnectOpts {
+  if (address.startsWith('unix:')) return { path: address.slice('unix:'.length) };
+  const colon = address.lastIndexOf(':');
+  const host = address.slice(0, colon).replace(/^\[|\]$/g, '');
+  return { host, port: Number(address.slice(colon + 1)) };
+}
+
+async function ready(socket: net.Socket, dial: TlsDial | undefined): Promise<net.Socket> {
+  await connected(socket);
+  return dial === undefined ? socket : secure(socket, dial, [SESSION_PROTOCOL, 'h2']);
+}
+
+function connected(socket: net.Socket): Promise<void> {
+  return new Promise((resolve, reject) => {
+    const onClose = (): void => {
+      reject(new Error('Socket closed'));
+    };
+    socket.once('connect', () => {
+      socket.removeListener('error', reject);
+      socket.removeListener('close', onClose);
+      resolve();
+    });
+    socket.once('error', reject);
+    socket.once('close', onClose);
+  });
+}

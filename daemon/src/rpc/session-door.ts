@@ -1,0 +1,65 @@
+/** Tells connections of sessions from those that are grpc-js's, and keeps those that are there. */
+import type { Socket } from 'node:net';
+import type tls from 'node:tls';
+import type { Clock } from '../runtime/clock.js';
+import { ServedSession, type ServedCall } from './served-session.js';
+import { SESSION_PROTOCOL, sortConnection } from './session-mark.js';
+
+export interface SessionDoorOptions {
+  readonly clock: Clock;
+  /** Absent: everything is grpc-js's. */
+  readonly onSession: ((call: ServedCall) => void) | undefined;
+  /** A client has said that it wants a session. */
+  readonly called: (call: ServedSession) => void;
+}
+
+export class SessionDoor {
+  readonly #served = new Set<ServedSession>();
+
+  constructor(readonly options: SessionDoorOptions) {}
+
+  /** For ALPN, the preferred one first. */
+  get protocols(): string[] {
+    return this.options.onSession === undefined ? ['h2'] : [SESSION_PROTOCOL, 'h2'];
+  }
+
+  /** A plain connection, whose client has said nothing yet. */
+  sort(socket: Socket, other: () => void): void {
+    if (this.options.onSession === undefined) {
+      other();
+      return;
+    }
+    const session = (first: Buffer): void => {
+      this.#serve(socket, first);
+    };
+    sortConnection(socket, this.options.clock, { session, other });
+  }
+
+  /** A connection under TLS. @returns whether it is a session's */
+  take(socket: tls.TLSSocket): boolean {
+    if (this.options.onSession === undefined || socket.alpnProtocol !== SESSION_PROTOCOL)
+      return false;
+    this.#serve(socket);
+    return true;
+  }
+
+  cut(): void {
+    for (const session of this.#served) session.destroy();
+  }
+
+  #serve(socket: Socket, first?: Buffer): void {
+    const { clock, onSession, called } = this.options;
+    const session = new ServedSession(socket, {
+      clock,
+      called: (call) => {
+        called(call);
+        onSession?.(call);
+      },
+    });
+    this.#served.add(session);
+    socket.once('close', () => {
+      this.#served.delete(session);
+    });
+    if (first !== undefined) session.connection.receive(first);
+  }
+}
