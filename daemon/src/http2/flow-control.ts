@@ -2,7 +2,13 @@
  * Both directions of flow control (RFC 9113, section 5.2) for a connection with one stream: its window and the
  * connection's always have the same traffic, so that one count serves for what is received.
  */
-import { DEFAULT_FRAME_BYTES_MAX, DEFAULT_WINDOW_BYTES, WINDOW_BYTES_MAX } from './constants.js';
+import {
+  DEFAULT_FRAME_BYTES_MAX,
+  DEFAULT_WINDOW_BYTES,
+  FRAME_BYTES_LIMIT,
+  SETTING,
+  WINDOW_BYTES_MAX,
+} from './constants.js';
 import { Http2Error } from './http2-error.js';
 
 /** What we may send. */
@@ -37,20 +43,34 @@ export class SendAllowance {
     else this.#streamBytes = grown(this.#streamBytes, bytes);
   }
 
-  /** SETTINGS_INITIAL_WINDOW_SIZE, which changes the window of a stream that is there. @throws Http2Error */
-  begin(initialBytes: number): void {
-    if (initialBytes > WINDOW_BYTES_MAX)
-      throw new Http2Error(
-        'FLOW_CONTROL_ERROR',
-        `a window of ${initialBytes} bytes is not allowed`,
-      );
-    const byBytes = initialBytes - this.#initialBytes;
-    this.#initialBytes = initialBytes;
-    this.#streamBytes = grown(this.#streamBytes, byBytes);
+  /** The peer's SETTINGS, as far as they limit what we send. @throws Http2Error */
+  learn(settings: Buffer): void {
+    for (let at = 0; at < settings.length; at += 6)
+      this.#learn(settings.readUInt16BE(at), settings.readUInt32BE(at + 2));
   }
 
-  limitFrames(bytesMax: number): void {
-    this.#frameBytesMax = bytesMax;
+  #learn(id: number, value: number): void {
+    switch (id) {
+      case SETTING.INITIAL_WINDOW_SIZE:
+        if (value > WINDOW_BYTES_MAX)
+          throw new Http2Error('FLOW_CONTROL_ERROR', `a window of ${value} bytes is not allowed`);
+        // It changes the window of a stream that is there.
+        this.#streamBytes = grown(this.#streamBytes, value - this.#initialBytes);
+        this.#initialBytes = value;
+        return;
+      case SETTING.MAX_FRAME_SIZE:
+        if (value < DEFAULT_FRAME_BYTES_MAX || value > FRAME_BYTES_LIMIT)
+          throw new Http2Error('PROTOCOL_ERROR', `frames of ${value} bytes are not allowed`);
+        this.#frameBytesMax = value;
+        return;
+      case SETTING.ENABLE_PUSH:
+        if (value > 1)
+          throw new Http2Error('PROTOCOL_ERROR', `ENABLE_PUSH is ${value}, not 0 or 1`);
+        return;
+      default:
+        // Our encoder remembers nothing, our headers are short, and our stream is one.
+        return;
+    }
   }
 }
 

@@ -8,15 +8,7 @@
  *
  * Who sends DATA writes the frames itself, as `allowance` lets it, because the data is at hand there.
  */
-import {
-  CONNECTION_PREFACE,
-  FLAG,
-  FRAME,
-  FRAME_BYTES_LIMIT,
-  DEFAULT_FRAME_BYTES_MAX,
-  DEFAULT_WINDOW_BYTES,
-  SETTING,
-} from './constants.js';
+import { CONNECTION_PREFACE, FLAG, FRAME, DEFAULT_WINDOW_BYTES, SETTING } from './constants.js';
 import { ReceiveAllowance, SendAllowance } from './flow-control.js';
 import { FrameReader, type FrameHandler } from './frame-reader.js';
 import {
@@ -236,30 +228,9 @@ export class SingleStream implements FrameHandler {
       throw new Http2Error('FRAME_SIZE_ERROR', `SETTINGS came with ${payload.length} bytes`);
     if (isAnswer) return;
     this.#hasSettings = true;
-    for (let at = 0; at < payload.length; at += 6)
-      this.#setting(payload.readUInt16BE(at), payload.readUInt32BE(at + 2));
+    this.allowance.learn(payload);
     this.events.control(settingsAcknowledgement());
     this.events.room();
-  }
-
-  #setting(id: number, value: number): void {
-    switch (id) {
-      case SETTING.INITIAL_WINDOW_SIZE:
-        this.allowance.begin(value);
-        return;
-      case SETTING.MAX_FRAME_SIZE:
-        if (value < DEFAULT_FRAME_BYTES_MAX || value > FRAME_BYTES_LIMIT)
-          throw new Http2Error('PROTOCOL_ERROR', `frames of ${value} bytes are not allowed`);
-        this.allowance.limitFrames(value);
-        return;
-      case SETTING.ENABLE_PUSH:
-        if (value > 1)
-          throw new Http2Error('PROTOCOL_ERROR', `ENABLE_PUSH is ${value}, not 0 or 1`);
-        return;
-      default:
-        // Our encoder remembers nothing, our headers are short, and our stream is one.
-        return;
-    }
   }
 
   #headers(type: number, flags: number, streamId: number, payload: Buffer): void {

@@ -14,11 +14,11 @@ import type { HeaderField } from '../http2/header-field.js';
 import { Http2Error, type Http2ErrorCode } from '../http2/http2-error.js';
 import { STREAM_ID, SingleStream } from '../http2/single-stream.js';
 import { WriteGatherer } from '../runtime/write-gatherer.js';
-import { LazyBatch, type OutgoingMessage } from './batch-encoding.js';
+import type { OutgoingMessage } from './batch-encoding.js';
 import { FLOW_CONTROL_WINDOW_BYTES, MESSAGE_BYTES_MAX } from './channel-options.js';
-import { sealOf } from './frame-seal.js';
 import type { WindowSizes } from './http2-window.js';
-import { MessageAssembler, PREFIX_BYTES } from './message-assembler.js';
+import { MessageAssembler } from './message-assembler.js';
+import { framedBytes, inPieces, writeWhole } from './message-writing.js';
 import { OutgoingQueue } from './outgoing-queue.js';
 import { StorageError } from './storage-error.js';
 
@@ -150,14 +150,14 @@ export class SessionConnection {
   send(message: OutgoingMessage, onSent?: () => void): void {
     if (this.#isOver) return;
     const { allowance } = this.#stream;
-    const frameBytes = PREFIX_BYTES + message.length;
+    const frameBytes = framedBytes(message);
     if (
       this.#queue.isEmpty &&
       frameBytes <= allowance.frameBytesMax &&
       frameBytes <= allowance.bytes
     ) {
       allowance.use(frameBytes);
-      this.#writeWhole(message, frameBytes);
+      writeWhole(this.#gatherer, message);
       this.#gatherer.flush(onSent);
       return;
     }
@@ -248,22 +248,6 @@ export class SessionConnection {
     this.socket.write(bytes);
   }
 
-  #writeWhole(message: OutgoingMessage, frameBytes: number): void {
-    const gatherer = this.#gatherer;
-    const isBatch = message instanceof LazyBatch;
-    const headBytes = isBatch ? message.headBytes : message.length;
-    const slab = gatherer.reserve(FRAME_HEADER_BYTES + PREFIX_BYTES + headBytes);
-    let at = writeFrameHeader(slab, gatherer.position, frameBytes, FRAME.DATA, 0, STREAM_ID);
-    at = writePrefix(slab, at, message.length);
-    const start = at;
-    at = isBatch ? message.writeHead(slab, at) : at + message.copy(slab, at);
-    gatherer.advance(at);
-    if (!isBatch) return;
-    for (const piece of message.payload) gatherer.push(piece);
-    if (message.seal === undefined) return;
-    gatherer.push(sealOf([slab.subarray(start, at), ...message.payload], message.seal));
-  }
-
   /** Sends what waits, as far as the peer's windows go. */
   #pump(): void {
     const { allowance } = this.#stream;
@@ -286,22 +270,4 @@ export class SessionConnection {
     }
     if (this.#isEnding) this.end();
   }
-}
-
-/** @returns the position behind it */
-function writePrefix(target: Buffer, at: number, messageBytes: number): number {
-  target[at] = 0;
-  return target.writeUInt32BE(messageBytes, at + 1);
-}
-
-/** A message and its prefix, as they lie in memory. */
-function inPieces(message: OutgoingMessage): Buffer[] {
-  const prefix = Buffer.allocUnsafe(PREFIX_BYTES);
-  writePrefix(prefix, 0, message.length);
-  if (!(message instanceof LazyBatch)) return [prefix, message];
-  const head = Buffer.allocUnsafe(message.headBytes);
-  message.writeHead(head, 0);
-  const covered = [head, ...message.payload];
-  const seal = message.seal === undefined ? [] : [sealOf(covered, message.seal)];
-  return [prefix, ...covered, ...seal];
 }

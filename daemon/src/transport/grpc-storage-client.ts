@@ -13,7 +13,7 @@ import { clientCredentials, type Protection } from '../rpc/credentials.js';
 import { STORAGE_SERVICE } from '../rpc/service-definition.js';
 import { SessionCall } from '../rpc/session-call.js';
 import { sessionTarget } from '../rpc/session-dial.js';
-import { StorageError } from '../rpc/storage-error.js';
+import type { StorageError } from '../rpc/storage-error.js';
 import type {
   AcquireLeaseRequestMessage,
   CreateVolumeReplyMessage,
