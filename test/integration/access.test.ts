@@ -10,6 +10,7 @@ import tls from 'node:tls';
 import { fileURLToPath } from 'node:url';
 import { after, before, describe, it } from 'node:test';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { RECORDS_PER_CLIENT_MAX } from '#daemon/runtime/log-allowance.js';
 import { TlsMaterial, type TlsFiles } from '#daemon/security/tls-material.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
@@ -156,6 +157,28 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
       'denied',
       'dom0-b may not administer volume vm-1 on this node; its access_file says who may',
     ]);
+  });
+
+  it('logs and audits only so much of a client that asks for ever new volumes', async () => {
+    const mallory = clientNamed('mallory');
+    const ask = async (name: string): Promise<void> => {
+      await denial(mallory.getVolume(name));
+      const made = { name, sizeBytes: 1024 * 1024, blockBytes: 0, backend: '' };
+      await denial(mallory.createVolume(made));
+    };
+    const loggedChars = program.stderr().length;
+    for (let index = 0; index < 10 * RECORDS_PER_CLIENT_MAX; index += 1) await ask(`vol-${index}`);
+    // Names as long as a message may be, too.
+    await ask('n'.repeat(8 * 1024 * 1024));
+    // What is logged of another client comes behind it.
+    await denial(clientNamed('nobody').getNode());
+    await logged(/"client":"nobody"/);
+    const records = program.stderr().slice(loggedChars).split('\n');
+    const ofMallory = (event: string): string[] =>
+      records.filter((line) => line.includes(`"event":"${event}"`) && line.includes('"mallory"'));
+    assert.equal(ofMallory('access_refused').length, RECORDS_PER_CLIENT_MAX);
+    assert.equal(ofMallory('act_denied').length, RECORDS_PER_CLIENT_MAX);
+    assert.ok(records.every((line) => line.length < 16 * 1024));
   });
 
   it('ends the session of a client whose right is taken away, and keeps its rules when new ones are wrong', async () => {

@@ -9,6 +9,7 @@ import net from 'node:net';
 import path from 'node:path';
 import tls from 'node:tls';
 import { after, before, describe, it } from 'node:test';
+import { RECORDS_PER_CLIENT_MAX } from '#daemon/runtime/log-allowance.js';
 import type { TlsFiles } from '#daemon/security/tls-material.js';
 import { BlkferryStack } from '#test/support/blkferry-stack.js';
 import { TestAuthority } from '#test/support/certificates.js';
@@ -60,8 +61,8 @@ describe('NBD over TLS with strangers', { timeout: TIMEOUT_MS }, () => {
     return socket;
   }
 
-  /** Asks for the list of exports in the same breath in which its handshake ends. @returns the answer */
-  async function listFor({ certificate, key }: TlsFiles): Promise<string> {
+  /** Sends an option in the same breath in which its handshake ends. @returns the answer */
+  async function answerTo(words: Buffer, { certificate, key }: TlsFiles): Promise<string> {
     const socket = tls.connect({
       socket: await startedTls(),
       cert: fs.readFileSync(certificate),
@@ -75,9 +76,14 @@ describe('NBD over TLS with strangers', { timeout: TIMEOUT_MS }, () => {
       socket.end();
     });
     socket.on('error', () => undefined);
-    socket.write(option(3));
+    socket.write(words);
     await new Promise((resolve) => socket.once('close', resolve));
     return received;
+  }
+
+  /** Asks for the list of exports. */
+  function listFor(files: TlsFiles): Promise<string> {
+    return answerTo(option(3), files);
   }
 
   function timesLogged(sentence: string): number {
@@ -108,5 +114,22 @@ describe('NBD over TLS with strangers', { timeout: TIMEOUT_MS }, () => {
     await Promise.all(closed);
     assert.match(await listFor(friend), /vol1/);
     assert.equal(timesLogged('no export was chosen within 5000 ms'), 1);
+  });
+
+  it('write only so many records by asking for ever new exports, and the log says how many more', async () => {
+    const asked = RECORDS_PER_CLIENT_MAX + 4;
+    for (let index = 0; index < asked; index += 1)
+      assert.equal(await answerTo(option(1, `absent-${index}`), friend), '');
+    const records = (): string[] =>
+      stack.daemon
+        .stderr()
+        .split('\n')
+        .filter((line) => line.includes("export 'absent-"));
+    assert.equal(records().length, RECORDS_PER_CLIENT_MAX);
+    await stack.daemon.stop();
+    const told = /"of":"handshake_ended","client":"127.0.0.1","leftOutCount":(\d+)/.exec(
+      stack.daemon.stderr(),
+    );
+    assert.equal(told?.[1], '4');
   });
 });

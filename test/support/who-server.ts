@@ -7,7 +7,7 @@ import { clientCredentials } from '#daemon/rpc/credentials.js';
 import type { WindowSizes } from '#daemon/rpc/http2-window.js';
 import { peerIdentity, type PeerIdentity } from '#daemon/rpc/peer-identity.js';
 import type { PlaceLimits } from '#daemon/runtime/connection-places.js';
-import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { BACKGROUND_CLOCK } from '#daemon/runtime/clock.js';
 import { RepeatedWarnings } from '#daemon/runtime/repeated-warnings.js';
 import { listen } from '#daemon/rpc/server-listener.js';
 import { TlsMaterial, type TlsFiles } from '#daemon/security/tls-material.js';
@@ -63,7 +63,7 @@ export class WhoServer {
       tls: files === undefined ? undefined : TlsMaterial.load(files, nowMs),
       refusals: new RepeatedWarnings(
         { warn: (_fields, sentence) => served.refusals.push(sentence) },
-        SYSTEM_CLOCK,
+        BACKGROUND_CLOCK,
       ),
       onWindows: (windows) => served.windows.push(windows),
     });

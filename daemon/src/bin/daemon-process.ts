@@ -16,7 +16,7 @@ import { NBD_KERNEL } from '../frontend/nbd-kernel.js';
 import type { NbdListener } from '../frontend/nbd-listener.js';
 import type { Protection } from '../rpc/credentials.js';
 import { openAuditLog } from '../runtime/audit-log.js';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { BACKGROUND_CLOCK, SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
@@ -57,7 +57,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   const unlockState = lockDirectory(config.state_directory, 'blkferryd', '--state-directory');
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
   const protection = { tls: tls.material, insecure: config.insecure };
-  const refusals = new RepeatedWarnings(logger, SYSTEM_CLOCK);
+  const refusals = new RepeatedWarnings(logger, BACKGROUND_CLOCK);
   const pool = createPool(config, protection);
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];

@@ -16,6 +16,7 @@ import { OWED_BYTES_MAX } from '../frontend/reply-budget.js';
 import { REQUESTS_PER_BATCH_MAX } from '../rpc/batch-columns.js';
 import { DEFAULT_CALL_LIMITS, MESSAGE_BYTES_MAX } from '../rpc/channel-options.js';
 import { DEFAULT_PLACES } from '../rpc/server-door.js';
+import { CLIENTS_TOLD_APART_MAX, RECORDS_PER_CLIENT_MAX } from '../runtime/log-allowance.js';
 import { PEM_BYTES_MAX } from '../security/tls-material.js';
 import { UNSENT_BYTES_MAX, UNSENT_FRAMES_MAX } from '../storage-node/unsent-replies.js';
 import { TURNS_WAITING_MAX } from '../storage-node/volume-turns.js';
@@ -49,6 +50,12 @@ const BOTH: readonly FixedLimit[] = [
     what: 'bytes of a file of certificates or keys',
     value: mib(PEM_BYTES_MAX),
     reason: 'A few hundred authorities. What is longer is another file.',
+  },
+  {
+    what: 'log records of one client that is refused, in a minute',
+    value: `${RECORDS_PER_CLIENT_MAX}, for each of ${CLIENTS_TOLD_APART_MAX} clients and once for all others`,
+    reason:
+      'Enough to see what it is after. Then one says how many were left out; all are counted.',
   },
 ];
 

@@ -1,14 +1,17 @@
-/** The listeners for NBD clients at the daemon's start: what each address asks of them, and what is logged of them. */
+/**
+ * The listeners for NBD clients at the daemon's start, and what each address asks of its clients. What is logged of
+ * them is nbd-connection-log.ts.
+ */
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import type { ExportTable } from '../frontend/export-table.js';
-import type { ConnectionEvents } from '../frontend/nbd-connection.js';
 import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
 import { ReplyBudget } from '../frontend/reply-budget.js';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { BACKGROUND_CLOCK, SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import type { TlsMaterial } from '../security/tls-material.js';
+import { NbdConnectionLog } from './nbd-connection-log.js';
 import { NbdProtection, PLAIN } from './nbd-protection.js';
 import { makeFolderOf } from './socket-folder.js';
 
@@ -25,7 +28,7 @@ export interface NbdParts {
  * Opens them one after the other, the unix socket first.
  *
  * @param listeners gets each as soon as it is open
- * @returns ends the watch of the files that say who may connect
+ * @returns ends the watch of the files that say who may connect, and the log of clients
  * @throws Error with a sentence, RuleFileError, PreSharedKeysError
  */
 export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promise<() => void> {
@@ -44,6 +47,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
     stalledTimeoutMs: config['nbd.stalled_timeout'],
   };
   const replyBudget = new ReplyBudget(replyLimits, SYSTEM_CLOCK);
+  const log = new NbdConnectionLog(logger, refusals, BACKGROUND_CLOCK);
   for (const [setting, address, asked] of places) {
     const listening = NbdListener.listen({
       address,
@@ -59,11 +63,15 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
         handshakesMax: config['nbd.handshakes_max'],
       },
       clock: SYSTEM_CLOCK,
-      eventsFor: (peer) => connectionLog(logger, refusals, peer),
+      eventsFor: (peer) => log.eventsOf(peer),
     });
     listeners.push(await listening.catch((error: unknown) => refuseAddress(setting, error)));
   }
-  return protection.watch(listeners);
+  const endWatch = protection.watch(listeners);
+  return () => {
+    endWatch();
+    log.settle();
+  };
 }
 
 function refuseAddress(setting: string, cause: unknown): never {
@@ -74,46 +82,4 @@ function refuseAddress(setting: string, cause: unknown): never {
       cause,
     },
   );
-}
-
-/** @param refusals a client that fails and comes back, a thousand times, does not fill the log */
-function connectionLog(logger: Logger, refusals: RepeatedWarnings, peer: string): ConnectionEvents {
-  return {
-    opened: (exportName, names) => {
-      const known = names.length === 0 ? '' : ` (${names.join(', ')})`;
-      logger.info(
-        { event: 'client_connected', peer, exportName, names },
-        `client ${peer}${known} uses ${exportName}`,
-      );
-    },
-    refused: (exportName, names, reason) => {
-      refusals.warn(
-        `${peer} ${names.join(' ')} ${exportName} ${reason}`,
-        { event: 'export_refused', peer, exportName, names, reason },
-        `client ${peer} (${names.join(', ')}) was refused export ${exportName}: ${reason}`,
-      );
-    },
-    handshakeEnded: (reason) => {
-      logger.info(
-        { event: 'handshake_ended', peer, reason },
-        `client ${peer} chose no export: ${reason}`,
-      );
-    },
-    protocolError: (reason) => {
-      refusals.warn(
-        `${peer} ${reason}`,
-        { event: 'client_failed', peer, reason },
-        `client ${peer}: ${reason}`,
-      );
-    },
-    requestFailed: (exportName, kind, error) => {
-      logger.debug(
-        { event: 'request_failed', peer, exportName, kind, errno: error.errno },
-        error.reason,
-      );
-    },
-    closed: () => {
-      logger.debug({ event: 'client_disconnected', peer }, `client ${peer} is gone`);
-    },
-  };
 }

@@ -1,7 +1,7 @@
 /** blkferry-node put together: data directory, catalog, server. */
 import type { NodeConfig } from '../config/node-config.js';
 import { openAuditLog } from '../runtime/audit-log.js';
-import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { BACKGROUND_CLOCK, SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
 import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { VERSION } from '../runtime/version.js';
@@ -15,7 +15,7 @@ import { startTls } from './tls-start.js';
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
   const tls = startTls(config, logger);
-  const refusals = new RepeatedWarnings(logger, SYSTEM_CLOCK);
+  const refusals = new RepeatedWarnings(logger, BACKGROUND_CLOCK);
   const access = readAccess(config.access_file, refusals);
   const audit = await openAuditLog({
     program: 'blkferry-node',

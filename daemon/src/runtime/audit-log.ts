@@ -1,15 +1,14 @@
 /**
  * The audit log: who did what to which object, and what came of it; one bunyan record with `audit: true` for
- * each administrative act, also for one that was refused. Where the records go is decided here; what an
- * administrative act is, its callers know. Never content, keys or payload.
+ * each administrative act, also for one that was refused, as long as a client is not refused all the time. Where the
+ * records go is decided here; what an administrative act is, its callers know. Never content, keys or payload.
  */
 import bunyan from 'bunyan';
 import { AuditFile } from './audit-file.js';
 import type { Clock } from './clock.js';
+import { LogAllowance, type LeftOut } from './log-allowance.js';
 import type { Logger } from './logger.js';
-
-/** Longer texts come from strangers' certificates and requests; they are cut. */
-const TEXT_CHARS_MAX = 1000;
+import { shortText, shortTexts } from './short-text.js';
 
 export interface AuditEntry {
   /** The call, as the .proto file names it, or what the program did by itself. */
@@ -48,7 +47,7 @@ export async function openAuditLog(options: AuditOptions): Promise<AuditLog> {
   if (path === undefined) {
     const own = logger.child({ audit: true });
     own.level('info');
-    return { record: recorder(own), close: () => Promise.resolve() };
+    return new BoundedAudit(own, clock, () => Promise.resolve());
   }
   const file = await AuditFile.open(path, {
     clock,
@@ -73,31 +72,59 @@ export async function openAuditLog(options: AuditOptions): Promise<AuditLog> {
       },
     ],
   });
-  return { record: recorder(own), close: () => file.close() };
+  return new BoundedAudit(own, clock, () => file.close());
 }
 
-function recorder(log: Logger): (entry: AuditEntry) => void {
-  return ({ act, client, peer, object, details, result, reason }) => {
-    const who = cut(client);
-    const what = `${act} ${cut(object)}`;
-    log.info(
-      {
-        event: `act_${result}`,
-        act,
-        client: who,
-        peer,
-        object: cut(object),
-        ...(details === undefined ? {} : { details }),
-        result,
-        ...(reason === undefined ? {} : { reason: cut(reason) }),
-      },
-      `${who}: ${what}: ${result}${reason === undefined ? '' : `: ${cut(reason)}`}`,
-    );
-  };
+/**
+ * Whoever has no right could write as many records as it can make calls. Acts that were done or failed are those of
+ * clients who have the right to them, and each of them counts.
+ */
+class BoundedAudit implements AuditLog {
+  readonly #denied: LogAllowance;
+
+  constructor(
+    readonly log: Logger,
+    clock: Clock,
+    readonly closeFile: () => Promise<void>,
+  ) {
+    this.#denied = new LogAllowance(clock, (leftOut) => {
+      tellLeftOut(log, leftOut);
+    });
+  }
+
+  record(entry: AuditEntry): void {
+    const { client, act, object, result } = entry;
+    if (result === 'denied' && !this.#denied.take(client, `${act} ${object}`)) return;
+    write(this.log, entry);
+  }
+
+  close(): Promise<void> {
+    this.#denied.settle();
+    return this.closeFile();
+  }
 }
 
-function cut(text: string): string {
-  return text.length <= TEXT_CHARS_MAX ? text : `${text.slice(0, TEXT_CHARS_MAX)}...`;
+function write(log: Logger, entry: AuditEntry): void {
+  const { act, client, peer, object, details, result, reason } = entry;
+  const fields = shortTexts({
+    event: `act_${result}`,
+    act,
+    client,
+    peer,
+    object,
+    ...(details === undefined ? {} : { details: shortTexts(details) }),
+    result,
+    ...(reason === undefined ? {} : { reason }),
+  });
+  const why = reason === undefined ? '' : `: ${shortText(reason)}`;
+  log.info(fields, `${shortText(client)}: ${act} ${shortText(object)}: ${result}${why}`);
+}
+
+function tellLeftOut(log: Logger, { client, count: leftOutCount, sameCount }: LeftOut): void {
+  log.info(
+    { event: 'denied_acts_left_out', client, leftOutCount, sameCount },
+    `${client}: ${leftOutCount} more acts within a minute were denied and not recorded, ${sameCount} of them like some that were`,
+  );
 }
 
 /** For programs and tests that keep no audit log. */

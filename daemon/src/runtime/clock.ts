@@ -17,3 +17,14 @@ export const SYSTEM_CLOCK: Clock = {
     };
   },
 };
+
+/** The same, with timers that do not keep a process alive: for what is worth nothing once the rest is done. */
+export const BACKGROUND_CLOCK: Clock = {
+  nowMs: () => performance.now(),
+  setTimer(delayMs, callback) {
+    const timer = setTimeout(callback, delayMs).unref();
+    return () => {
+      clearTimeout(timer);
+    };
+  },
+};

@@ -1,17 +1,25 @@
 /**
- * Warnings that others cause and may cause again many times a second, such as clients that are refused: each is
- * logged once in a while, with how often it was left out. How many there were of each event is counted; a program
- * has one of these, and its status shows the counts.
+ * Warnings that others cause and may cause again many times a second, such as clients that are refused: of each
+ * client so many different ones are logged in a minute, each once, and then how many were left out. How many there
+ * were of each event is counted; a program has one of these, and its status shows the counts.
  */
 import type { Clock } from './clock.js';
+import { LogAllowance, type LeftOut } from './log-allowance.js';
+import { shortText, shortTexts } from './short-text.js';
 
 /** The part of a bunyan logger that is used. */
 export interface WarningLog {
   warn(fields: object, message: string): void;
 }
 
-/** Of a log record. */
-export type WarningFields = Readonly<Record<string, unknown>> & { readonly event: string };
+/** Of a log record. Who caused it: `client`, else `peer`. */
+export type WarningFields = Readonly<Record<string, unknown>> & {
+  readonly event: string;
+  /** By what it is known again: a name that was proved, or where it comes from. */
+  readonly client?: string | undefined;
+  /** Where from, with the port or without. */
+  readonly peer?: string | undefined;
+};
 
 /** How often something happened since the program started, logged or not. */
 export interface EventCount {
@@ -20,15 +28,11 @@ export interface EventCount {
   count: number;
 }
 
-/** A program that is refused asks again several times a second: the same warning is logged once in this time. */
-export const REPEATED_WARNING_INTERVAL_MS = 60_000;
-/** Different warnings that are remembered for that; beyond it the oldest is forgotten, and may be logged again. */
-export const WARNINGS_REMEMBERED_MAX = 1024;
-
 export class RepeatedWarnings {
   /** By event: there are as many as the code has names for. */
   readonly #counts = new Map<string, number>();
-  readonly #logged = new Map<string, { sinceMs: number; unloggedCount: number }>();
+  /** By event, so that those of one leave room for those of another. */
+  readonly #allowances = new Map<string, LogAllowance>();
 
   constructor(
     readonly log: WarningLog,
@@ -41,33 +45,40 @@ export class RepeatedWarnings {
     return counts.sort((a, b) => (a.event < b.event ? -1 : 1));
   }
 
-  /** @param key what makes two warnings of one event the same */
+  /** @param key what makes two warnings of one event and client the same */
   warn(key: string, fields: WarningFields, sentence: string): void {
     const { event } = fields;
     this.#counts.set(event, (this.#counts.get(event) ?? 0) + 1);
-    this.#log(`${event} ${key}`, fields, sentence);
+    if (!this.#allowanceOf(event).take(causerOf(fields), key)) return;
+    this.log.warn(shortTexts(fields), shortText(sentence));
   }
 
-  #log(key: string, fields: object, sentence: string): void {
-    const nowMs = this.clock.nowMs();
-    const before = this.#logged.get(key);
-    if (before !== undefined && nowMs - before.sinceMs < REPEATED_WARNING_INTERVAL_MS) {
-      before.unloggedCount += 1;
-      return;
-    }
-    this.#remember(key, nowMs);
-    const unloggedCount = before?.unloggedCount ?? 0;
-    const more =
-      unloggedCount === 0 ? '' : `, and was so ${unloggedCount} times since it was last logged`;
-    this.log.warn({ ...fields, unloggedCount }, `${sentence}${more}`);
+  /** For the end of the program: tells what was left out until now. */
+  settle(): void {
+    for (const allowance of this.#allowances.values()) allowance.settle();
   }
 
-  #remember(key: string, nowMs: number): void {
-    this.#logged.delete(key);
-    if (this.#logged.size >= WARNINGS_REMEMBERED_MAX) {
-      const [oldest] = this.#logged.keys();
-      if (oldest !== undefined) this.#logged.delete(oldest);
-    }
-    this.#logged.set(key, { sinceMs: nowMs, unloggedCount: 0 });
+  #allowanceOf(event: string): LogAllowance {
+    const known = this.#allowances.get(event);
+    if (known !== undefined) return known;
+    const allowance = new LogAllowance(this.clock, (leftOut) => {
+      this.#tell(event, leftOut);
+    });
+    this.#allowances.set(event, allowance);
+    return allowance;
   }
+
+  #tell(of: string, { client, count: leftOutCount, sameCount }: LeftOut): void {
+    this.log.warn(
+      { event: 'warnings_left_out', of, client, leftOutCount, sameCount },
+      `${of} of ${client}: ${leftOutCount} more within a minute were not logged, ${sameCount} of them like some that were`,
+    );
+  }
+}
+
+/** What tls-acceptor.ts calls its peers: whoever comes again has another port. */
+const ADDRESS_AND_PORT = /^client (?<address>.*):\d+$/;
+
+function causerOf({ client, peer = 'somebody' }: WarningFields): string {
+  return client ?? ADDRESS_AND_PORT.exec(peer)?.groups?.['address'] ?? peer;
 }

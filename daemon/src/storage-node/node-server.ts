@@ -16,6 +16,7 @@ import { STORAGE_SERVICE, withReadableRefusals } from '../rpc/service-definition
 import { addStandardServices, type SetHealth } from '../rpc/standard-services.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { PlaceLimits } from '../runtime/connection-places.js';
+import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { callerOfPeer } from './access-caller.js';
 import type { BackendVolume } from './backend/backend.js';
 import type { StorageServiceOptions } from './service-options.js';
@@ -62,6 +63,8 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
   const whose = options.callerOf ?? callerOf;
   server.addService(withReadableRefusals(STORAGE_SERVICE), storageHandlers(service, whose));
   const setHealth = addStandardServices(server, 'blkferry.storage.v1.Storage');
+  // They are served, so they are not among those whom the status counts as turned away.
+  const slowClients = new RepeatedWarnings(options.log, options.clock);
   const listener = await listen(server, {
     address: options.address,
     insecure: options.insecure,
@@ -71,14 +74,16 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     onSession: sessionHandler(service, whose),
     onWindows: (windows) => {
       if (areLarge(windows)) return;
-      options.log.warn(
+      slowClients.warn(
+        '',
         { event: 'small_window_seen', ...windows },
         'a client connected with small flow-control windows: large requests will be slow',
       );
     },
   });
   place = listener;
-  const running = new NodeServer(server, service, listener, setHealth);
+  const warnings = [service.refusals, slowClients];
+  const running = new NodeServer(server, service, listener, setHealth, warnings);
   return { address: listener.address, service, stop: (deadlineMs) => running.stop(deadlineMs) };
 }
 
@@ -102,11 +107,15 @@ class NodeServer {
     readonly service: StorageService,
     readonly listener: ServerListener,
     readonly setHealth: SetHealth,
+    /** Tell at the end what they left out. */
+    readonly warnings: readonly RepeatedWarnings[],
   ) {}
 
   /** Once; later calls wait for the first. */
   stop(deadlineMs: number): Promise<void> {
-    this.#stopped ??= this.#stop(this.service.options.clock.nowMs() + deadlineMs);
+    this.#stopped ??= this.#stop(this.service.options.clock.nowMs() + deadlineMs).finally(() => {
+      for (const warnings of this.warnings) warnings.settle();
+    });
     return this.#stopped;
   }
 

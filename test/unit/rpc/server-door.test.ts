@@ -8,7 +8,7 @@ import { after, before, describe, it } from 'node:test';
 import { Client, Server, credentials, status } from '@grpc/grpc-js';
 import { CLIENT_OPTIONS, serverOptions } from '#daemon/rpc/channel-options.js';
 import { listen } from '#daemon/rpc/server-listener.js';
-import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { BACKGROUND_CLOCK } from '#daemon/runtime/clock.js';
 import type { PlaceLimits } from '#daemon/runtime/connection-places.js';
 import { RepeatedWarnings } from '#daemon/runtime/repeated-warnings.js';
 
@@ -37,7 +37,7 @@ async function doorAt(address: string, limits: Partial<PlaceLimits>): Promise<Do
     places: { connectionsMax: 100, connectionsPerPeerMax: 100, handshakesMax: 100, ...limits },
     refusals: new RepeatedWarnings(
       { warn: (_fields, sentence) => refusals.push(sentence) },
-      SYSTEM_CLOCK,
+      BACKGROUND_CLOCK,
     ),
     onWindows: () => undefined,
   });

@@ -6,7 +6,9 @@ import { describe, it } from 'node:test';
 import bunyan from 'bunyan';
 import { AUDIT_LINES_WAITING_MAX, AuditFile } from '#daemon/runtime/audit-file.js';
 import { openAuditLog, type AuditLog } from '#daemon/runtime/audit-log.js';
-import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
+import { SYSTEM_CLOCK, type Clock } from '#daemon/runtime/clock.js';
+import { ALLOWANCE_INTERVAL_MS, RECORDS_PER_CLIENT_MAX } from '#daemon/runtime/log-allowance.js';
+import { FakeClock } from '#test/support/fake-clock.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 type LogRecord = Record<string, unknown>;
@@ -18,9 +20,13 @@ function loggerInto(records: LogRecord[]): bunyan {
   return bunyan.createLogger({ name: 'test', streams: [{ type: 'raw', level: 'error', stream }] });
 }
 
-function open(file: string | undefined, records: LogRecord[] = []): Promise<AuditLog> {
+function open(
+  file: string | undefined,
+  records: LogRecord[] = [],
+  clock: Clock = SYSTEM_CLOCK,
+): Promise<AuditLog> {
   const logger = loggerInto(records);
-  return openAuditLog({ program: 'blkferry-node', file, logger, clock: SYSTEM_CLOCK });
+  return openAuditLog({ program: 'blkferry-node', file, logger, clock });
 }
 
 function recordsOf(file: string): LogRecord[] {
@@ -70,6 +76,65 @@ describe('the audit log', () => {
       records.map(({ audit: isAudit, event }) => [isAudit, event]),
       [[true, 'act_denied']],
     );
+  });
+
+  it('has so many denied acts of one client in a minute, then how many more there were', async () => {
+    const [clock, records] = [new FakeClock(), [] as LogRecord[]];
+    const audit = await open(undefined, records, clock);
+    const deny = (index: number): void => {
+      audit.record({ ...ACT, object: `volume ${index}`, result: 'denied', reason: 'no right' });
+    };
+    for (let index = 0; index < RECORDS_PER_CLIENT_MAX; index += 1) deny(index);
+    assert.equal(records.length, RECORDS_PER_CLIENT_MAX);
+    deny(RECORDS_PER_CLIENT_MAX);
+    deny(0);
+    assert.equal(records.length, RECORDS_PER_CLIENT_MAX);
+    audit.record({ ...ACT, client: 'bob', result: 'denied' });
+    assert.equal(records.at(-1)?.['client'], 'bob', 'another client has its own');
+    await clock.advance(ALLOWANCE_INTERVAL_MS);
+    const { event, audit: isAudit, leftOutCount, sameCount, msg } = records.at(-1) ?? {};
+    assert.deepEqual(
+      [event, isAudit, leftOutCount, sameCount],
+      ['denied_acts_left_out', true, 2, 1],
+    );
+    assert.equal(
+      msg,
+      'eve: 2 more acts within a minute were denied and not recorded, 1 of them like some that were',
+    );
+  });
+
+  it('has every act of those who have the right, done or failed, however many', async () => {
+    const records: LogRecord[] = [];
+    const audit = await open(undefined, records);
+    for (let index = 0; index <= RECORDS_PER_CLIENT_MAX; index += 1) {
+      audit.record({ ...ACT, result: 'done' });
+      audit.record({ ...ACT, result: 'failed', reason: 'in use' });
+    }
+    assert.equal(records.length, 2 * (RECORDS_PER_CLIENT_MAX + 1));
+  });
+
+  it('tells at its end what it left out until then, in its file', async () => {
+    const file = path.join(temporaryFolder(), 'audit.log');
+    const audit = await open(file);
+    for (let time = 0; time < 3; time += 1) audit.record({ ...ACT, result: 'denied' });
+    await audit.close();
+    assert.deepEqual(
+      recordsOf(file).map(({ event, leftOutCount }) => [event, leftOutCount]),
+      [
+        ['act_denied', undefined],
+        ['denied_acts_left_out', 2],
+      ],
+    );
+  });
+
+  it('has short records, however long the names in a request are', async () => {
+    const records: LogRecord[] = [];
+    const audit = await open(undefined, records);
+    const name = 'n'.repeat(8 * 1024 * 1024);
+    const details = { name, attachmentIds: Array.from({ length: 1000 }, () => name), force: true };
+    audit.record({ ...ACT, client: name, object: name, details, result: 'failed', reason: name });
+    assert.ok(JSON.stringify(records[0]).length < 32 * 1024);
+    assert.equal((records[0]?.['details'] as { force: unknown }).force, true);
   });
 
   it('keeps a record in the ordinary log when the disk is full', async (t) => {

@@ -8,11 +8,7 @@ import { afterEach, beforeEach, describe, it } from 'node:test';
 import { readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { AccessRules } from '#daemon/config/access-rules.js';
 import type { LeaseMessage, NodeMessage, VolumeMessage } from '#daemon/rpc/storage-messages.js';
-import {
-  REPEATED_WARNING_INTERVAL_MS,
-  WARNINGS_REMEMBERED_MAX,
-} from '#daemon/runtime/repeated-warnings.js';
-import {} from '#daemon/storage-node/access-control.js';
+import { ALLOWANCE_INTERVAL_MS, RECORDS_PER_CLIENT_MAX } from '#daemon/runtime/log-allowance.js';
 import type { NodeWire, SessionWire, StreamEnd } from '#test/support/node-wire.js';
 import { LEASE_TIMEOUT_MS, ServedNode, until } from '#test/support/served-node.js';
 
@@ -301,36 +297,40 @@ describe('rules that change', () => {
 });
 
 describe('the log of a node', () => {
+  const refusals = (): string[] =>
+    served.logged.filter((line) => /^(access_refused|warnings_left_out)/.test(line));
+
   it('has each refusal with client, volume, right and reason, again only after a minute', async () => {
     const wire = served.as('backup');
     for (let count = 0; count < 3; count += 1) await refusal(acquire(wire, 'r'));
     const sentence =
       'access_refused: backup was refused to write a volume with the id id-v1: the rules for this client and volume give read, not write';
-    const refusals = (): string[] =>
-      served.logged.filter((line) => line.startsWith('access_refused'));
     assert.deepEqual(refusals(), [sentence]);
-    await served.clock.advance(REPEATED_WARNING_INTERVAL_MS);
+    await served.clock.advance(ALLOWANCE_INTERVAL_MS);
     await refusal(acquire(wire, 'r'));
     assert.deepEqual(refusals(), [
       sentence,
-      `${sentence}, and was so 2 times since it was last logged`,
+      'warnings_left_out: access_refused of backup: 2 more within a minute were not logged, 2 of them like some that were',
+      sentence,
     ]);
   });
 
-  it('remembers only so many refusals', () => {
-    const caller = { names: ['x'], label: 'x', peer: '' };
-    const refuse = (index: number): void => {
-      const target = { asked: `volume ${index}`, volume: undefined };
-      assert.throws(() => {
-        served.access.require(caller, target, 'read');
-      });
-    };
-    for (let index = 0; index <= WARNINGS_REMEMBERED_MAX; index += 1) refuse(index);
-    const before = served.logged.length;
-    refuse(WARNINGS_REMEMBERED_MAX);
-    assert.equal(served.logged.length, before, 'the newest is remembered');
-    refuse(0);
-    assert.equal(served.logged.length, before + 1, 'the oldest is not');
+  it('has only so many of a client that asks for ever new volumes, and those of others', async () => {
+    const ask = (index: number): Promise<string> =>
+      refusal(served.as('other').call('GetVolume', { name: `name-${index}` }));
+    for (let index = 0; index < RECORDS_PER_CLIENT_MAX; index += 1) await ask(index);
+    assert.equal(refusals().length, RECORDS_PER_CLIENT_MAX);
+    assert.match(await ask(RECORDS_PER_CLIENT_MAX), /^PERMISSION_DENIED: other may not see volume/);
+    assert.equal(refusals().length, RECORDS_PER_CLIENT_MAX);
+    await refusal(acquire(served.as('backup'), 'r'));
+    assert.match(refusals().at(-1) ?? '', /^access_refused: backup was refused to write/);
+    await served.clock.advance(ALLOWANCE_INTERVAL_MS);
+    assert.equal(
+      refusals().at(-1),
+      'warnings_left_out: access_refused of other: 1 more within a minute were not logged, 0 of them like some that were',
+    );
+    const { refusals: counts } = await served.as('chief').call<NodeMessage>('GetNode', {});
+    assert.deepEqual(counts, [{ event: 'access_refused', count: RECORDS_PER_CLIENT_MAX + 2 }]);
   });
 });
 
