@@ -128,6 +128,8 @@ export interface StartOptions extends RunOptions {
   readonly readyLine?: RegExp;
   /** Not ended by Ctrl-C at a terminal: for those who stop it themselves then. */
   readonly ownGroup?: boolean;
+  /** As another user, which only root can do; absent: as this one. */
+  readonly userId?: number;
 }
 
 /** A program that runs until it is stopped. */
@@ -151,10 +153,12 @@ export class RunningProgram {
     options: StartOptions = {},
   ): Promise<{ program: RunningProgram; readyLine: string }> {
     const { readyLine, timeoutMs = READY_TIMEOUT_MS, environment = {}, ownGroup = false } = options;
+    const { userId } = options;
     const child = spawn(findProgram(name) ?? name, args, {
       env: { ...process.env, LC_ALL: 'C', ...environment },
       stdio: ['ignore', 'pipe', 'pipe'],
       detached: ownGroup,
+      ...(userId === undefined ? {} : { uid: userId, gid: userId }),
     });
     killWithUs(child);
     const stderr = collect(child.stderr);

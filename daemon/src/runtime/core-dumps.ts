@@ -4,14 +4,14 @@
  * no unit. The mark ends with execve, so it is set after a process has begun anew (io-flusher.ts).
  */
 import { forbidCoreDumps } from 'blkferry-kernel';
-import type { Logger } from './logger.js';
+import type { WarningLog } from './repeated-warnings.js';
 
 /** Without the add-on the process goes on, and says so: a missing mark is no reason to keep guests waiting. */
-export function keepMemoryPrivate(logger: Logger): void {
+export function keepMemoryPrivate(log: WarningLog): void {
   try {
     forbidCoreDumps();
   } catch (error) {
-    logger.warn(
+    log.warn(
       { event: 'core_dumps_allowed' },
       `a crash may leave guests' data in a core dump: ${(error as Error).message}`,
     );
