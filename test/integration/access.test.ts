@@ -12,9 +12,11 @@ import { after, before, describe, it } from 'node:test';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { RECORDS_PER_CLIENT_MAX } from '#daemon/runtime/log-allowance.js';
 import { TlsMaterial, type TlsFiles } from '#daemon/security/tls-material.js';
+import { TLS_HANDSHAKE_TIMEOUT_MS } from '#daemon/rpc/tls-acceptor.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { createGrpcStorageClient } from '#daemon/transport/grpc-storage-client.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
+import { knock } from '#test/support/openssl-client.js';
 import { TestAuthority, tlsEnvironment } from '#test/support/certificates.js';
 import { RunningProgram } from '#test/support/program.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
@@ -47,11 +49,14 @@ rights = ["administer"]
 describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
   const folder = temporaryFolder();
   const rulesFile = path.join(folder, 'access.toml');
+  const auditFile = path.join(folder, 'audit.log');
   let authority: TestAuthority;
   let ofNode: TlsFiles;
   let program: RunningProgram;
   let address = '';
   const clients: StorageClient[] = [];
+  /** For how long somebody was served who fell silent at the beginning. */
+  let silentMs: Promise<number>;
 
   function clientNamed(name: string): StorageClient {
     const files = authority.issue({ name, alternativeNames: `DNS:${name}` });
@@ -76,11 +81,16 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
       ['--data-directory', path.join(folder, 'data'), '--listen', '127.0.0.1:0'],
       {
         readyLine: /ready: /,
-        environment: { ...tlsEnvironment(ofNode), BLKFERRY_ACCESS_FILE: rulesFile },
+        environment: {
+          ...tlsEnvironment(ofNode),
+          BLKFERRY_ACCESS_FILE: rulesFile,
+          BLKFERRY_AUDIT_FILE: auditFile,
+        },
       },
     );
     program = started;
     address = /ready: (\S+)/.exec(readyLine)?.[1] ?? '';
+    silentMs = beginTls(address);
     const alice = clientNamed('alice');
     for (const name of ['vm-1', 'secret']) {
       await alice.createVolume({ name, sizeBytes: 1024 * 1024, blockBytes: 0, backend: '' });
@@ -94,9 +104,15 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
 
   /** Until the program has logged what fits. */
   async function logged(pattern: RegExp): Promise<void> {
-    while (!pattern.test(program.stderr())) {
-      await new Promise((resolve) => setTimeout(resolve, 50));
-    }
+    while (!pattern.test(program.stderr())) await moment();
+  }
+
+  function auditLines(): string[] {
+    return fs.readFileSync(auditFile, 'utf8').split('\n').slice(0, -1);
+  }
+
+  function audited(): Record<string, unknown>[] {
+    return auditLines().map((line) => JSON.parse(line) as Record<string, unknown>);
   }
 
   it('tells a client that no rule names that it may do nothing', async () => {
@@ -177,8 +193,61 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
     const ofMallory = (event: string): string[] =>
       records.filter((line) => line.includes(`"event":"${event}"`) && line.includes('"mallory"'));
     assert.equal(ofMallory('access_refused').length, RECORDS_PER_CLIENT_MAX);
-    assert.equal(ofMallory('act_denied').length, RECORDS_PER_CLIENT_MAX);
-    assert.ok(records.every((line) => line.length < 16 * 1024));
+    assert.equal(ofMallory('act_denied').length, 0, 'they are in a file of their own');
+    assert.equal(
+      audited().filter(({ client }) => client === 'mallory').length,
+      RECORDS_PER_CLIENT_MAX,
+    );
+    assert.ok([...records, ...auditLines()].every((line) => line.length < 16 * 1024));
+  });
+
+  it('has in its audit file who made what, for its owner alone', async () => {
+    await clientNamed('alice').createVolume({
+      name: 'vm-2',
+      sizeBytes: 1024 * 1024,
+      blockBytes: 0,
+      backend: '',
+    });
+    while (!auditLines().some((line) => line.includes('"volume vm-2"'))) await moment();
+    const { act, client, object, result, audit } = audited().at(-1) ?? {};
+    assert.deepEqual(
+      [act, client, object, result, audit],
+      ['CreateVolume', 'alice', 'volume vm-2', 'done', true],
+    );
+    assert.equal(fs.statSync(auditFile).mode & 0o777, 0o600);
+  });
+
+  it('says of each certificate that openssl shows it why it is not believed', async () => {
+    const client = String.raw`client 127\.0\.0\.1:\d+`;
+    const cases: readonly [TlsFiles | undefined, string][] = [
+      [undefined, `${client} presented no certificate, and everybody must present one`],
+      [
+        authority.issue({ name: 'late', validFromDays: -9, validToDays: -2 }),
+        String.raw`the certificate of ${client} \(CN=late\) has expired on [-\d]+ [:\d]+ UTC; issue a new one there`,
+      ],
+      [
+        authority.selfSigned(),
+        String.raw`the certificate of ${client} \(CN=myself\) is signed by nobody but itself; issue one by an authority of tls\.ca`,
+      ],
+      [
+        new TestAuthority(folder, 'other authority').issue({ name: 'other' }),
+        String.raw`the certificate of ${client} \(CN=other\) is of another authority \(CN=other authority\) than those in tls\.ca`,
+      ],
+      [
+        authority.issue({ name: 'server', extendedKeyUsage: 'serverAuth' }),
+        String.raw`the certificate of ${client} \(CN=server\) is not made for a client \(extended key usage\); issue one that is`,
+      ],
+    ];
+    for (const [files, sentence] of cases) {
+      await knock(address, files);
+      await logged(new RegExp(`"event":"tls_refused".*"msg":"${sentence}"`));
+    }
+    await knock(address, authority.issue(), ['-tls1_2']);
+    await logged(
+      new RegExp(
+        String.raw`"msg":"${client} wants a version of TLS that is not spoken here \(tls\.min_version\)`,
+      ),
+    );
   });
 
   it('ends the session of a client whose right is taken away, and keeps its rules when new ones are wrong', async () => {
@@ -229,6 +298,12 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
     assert.equal(await subjectShown(), 'node-renewed');
   });
 
+  // It began with the suite, and is over by now.
+  it('lets go of who begins TLS and says no more, when the time for that is over', async () => {
+    assert.ok((await silentMs) > TLS_HANDSHAKE_TIMEOUT_MS - 1000);
+    await logged(/"msg":"client 127\.0\.0\.1:\d+ did not finish its TLS handshake in time"/);
+  });
+
   function subjectShown(): Promise<string> {
     const { contextOptions } = TlsMaterial.load(
       authority.issue({ name: 'alice', alternativeNames: 'DNS:alice' }),
@@ -245,6 +320,23 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
     });
   }
 });
+
+/** Begins TLS and says no more. @returns after how long the connection was closed */
+async function beginTls(address: string): Promise<number> {
+  const [host = '', port] = address.split(':');
+  const begunMs = performance.now();
+  const socket = net.connect(Number(port), host);
+  socket.on('error', () => undefined);
+  // The head of a record of 512 bytes, of which nothing comes.
+  socket.write(Buffer.from('1603010200', 'hex'));
+  socket.resume();
+  await new Promise((resolve) => socket.once('close', resolve));
+  return performance.now() - begunMs;
+}
+
+function moment(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 50));
+}
 
 const ATTACHMENT = '7'.repeat(32);
 

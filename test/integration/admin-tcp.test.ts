@@ -61,6 +61,7 @@ describe('the admin API over TCP', { timeout: TIMEOUT_MS }, () => {
           ...tlsEnvironment(authority.issue()),
           BLKFERRY_ADMIN_TCP: '127.0.0.1:0',
           BLKFERRY_ADMIN_ACCESS_FILE: rolesFile,
+          BLKFERRY_AUDIT_FILE: inFolder('audit.log'),
           BLKFERRY_DEVICE_MODE: 'none',
         },
       },
@@ -104,8 +105,9 @@ describe('the admin API over TCP', { timeout: TIMEOUT_MS }, () => {
       "blkferry: otto has role operator, and to detach by force needs admin; the daemon's admin.access_file says who has which\n",
     );
     assert.equal((await as('ada', 'detach v1 --force')).status, 0);
-    await until(() => /"act":"Detach","client":"ada".*"result":"done"/.test(daemon.stderr()));
-    assert.match(daemon.stderr(), /"act":"Detach","client":"vera".*"result":"denied"/);
+    const audited = (): string => fs.readFileSync(inFolder('audit.log'), 'utf8');
+    await until(() => /"act":"Detach","client":"ada".*"result":"done"/.test(audited()));
+    assert.match(audited(), /"act":"Detach","client":"vera".*"result":"denied"/);
   });
 
   it('tells a client that no rule names that it has no role, and follows new rules', async () => {
@@ -123,6 +125,11 @@ describe('the admin API over TCP', { timeout: TIMEOUT_MS }, () => {
     const files = { ...other.issue(), ca: authority.file };
     const { status, stderr } = await as('ada', 'list', files);
     assert.equal(status, 5);
+    await until(() =>
+      /"event":"tls_refused".*"msg":"the certificate of client \S+ \(CN=localhost\) is of another authority \(CN=other authority\) than those in tls\.ca"/.test(
+        daemon.stderr(),
+      ),
+    );
     assert.match(
       stderr,
       /^blkferry: daemon 127\.0\.0\.1:\d+ refuses this program's certificate \(CN=localhost\), which is of CN=other authority; the log there says why/,

@@ -5,6 +5,7 @@
  */
 import assert from 'node:assert/strict';
 import { randomBytes } from 'node:crypto';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import path from 'node:path';
 import tls from 'node:tls';
@@ -53,6 +54,7 @@ const skip = missingPrograms('nbdinfo', 'nbdcopy', 'qemu-img', 'qemu-io', 'opens
 
 describe('NBD over TLS', { skip }, () => {
   const authority = new TestAuthority(folder);
+  const ofDaemon = authority.issue();
   const key = randomBytes(32).toString('hex');
   let stack: BlkferryStack;
   let port = '';
@@ -62,7 +64,7 @@ describe('NBD over TLS', { skip }, () => {
     fs.writeFileSync(access, RULES);
     fs.writeFileSync(keys, `alice:${key}\n`, { mode: 0o600 });
     stack = await BlkferryStack.start(folder, {
-      tls: authority.issue(),
+      tls: ofDaemon,
       daemon: {
         BLKFERRY_NBD_TCP: '127.0.0.1:0',
         BLKFERRY_NBD_ACCESS_FILE: access,
@@ -275,6 +277,32 @@ describe('NBD over TLS', { skip }, () => {
     assert.notEqual((await runProgram('nbdinfo', ['--size', alice])).status, 0);
     await logged(/in force; clients that they end: 1(.*\n)*.*in force; clients that they end: 0/);
     assert.match(await runSuccessfully('nbdinfo', ['--size', owner]), /^16777216$/m);
+  });
+
+  it('shows its new certificate to new clients when the files were replaced', async () => {
+    const shown = async (): Promise<string> => {
+      const client = await RawConnection.greeted(Number(port));
+      client.send(option(5));
+      await client.receiveOptionReply(5);
+      client.socket.removeAllListeners('data');
+      const { certificate, key: file } = holder('owner.test');
+      const own = { cert: fs.readFileSync(certificate), key: fs.readFileSync(file) };
+      const socket = tls.connect({ socket: client.socket, rejectUnauthorized: false, ...own });
+      await once(socket, 'secureConnect');
+      const name = String(socket.getPeerCertificate().subject.CN);
+      socket.destroy();
+      return name;
+    };
+    assert.equal(await shown(), 'localhost');
+    const next = authority.issue({ name: 'renewed' });
+    fs.copyFileSync(next.key, ofDaemon.key);
+    fs.copyFileSync(next.certificate, ofDaemon.certificate);
+    await logged(/new files for TLS: CN=renewed /);
+    assert.equal(await shown(), 'renewed');
+    assert.match(
+      await runSuccessfully('nbdinfo', ['--size', uriFor(holder('owner.test'), 'vol2')]),
+      /^16777216$/m,
+    );
   });
 
   // Behind all of the above: every refusal and every success has been told by then.

@@ -14,10 +14,17 @@ import type { FixedLimit } from '../config/print-config.js';
 import { RULES_MAX, RULE_FILE_BYTES_MAX } from '../config/rule-file.js';
 import { OWED_BYTES_MAX } from '../frontend/reply-budget.js';
 import { REQUESTS_PER_BATCH_MAX } from '../rpc/batch-columns.js';
-import { DEFAULT_CALL_LIMITS, MESSAGE_BYTES_MAX } from '../rpc/channel-options.js';
+import {
+  DEFAULT_CALL_LIMITS,
+  KEEPALIVE_INTERVAL_MS,
+  KEEPALIVE_TIMEOUT_MS,
+  MESSAGE_BYTES_MAX,
+} from '../rpc/channel-options.js';
 import { DEFAULT_PLACES } from '../rpc/server-door.js';
+import { TLS_HANDSHAKE_TIMEOUT_MS } from '../rpc/tls-acceptor.js';
 import { CLIENTS_TOLD_APART_MAX, RECORDS_PER_CLIENT_MAX } from '../runtime/log-allowance.js';
 import { PEM_BYTES_MAX } from '../security/tls-material.js';
+import { OPEN_TIMEOUT_MS, STREAM_INDEX_MAX } from '../storage-node/session-stream.js';
 import { UNSENT_BYTES_MAX, UNSENT_FRAMES_MAX } from '../storage-node/unsent-replies.js';
 import { TURNS_WAITING_MAX } from '../storage-node/volume-turns.js';
 
@@ -50,6 +57,11 @@ const BOTH: readonly FixedLimit[] = [
     what: 'bytes of a file of certificates or keys',
     value: mib(PEM_BYTES_MAX),
     reason: 'A few hundred authorities. What is longer is another file.',
+  },
+  {
+    what: 'time for a TLS handshake of gRPC, and for an answer to a sign of life',
+    value: `${TLS_HANDSHAKE_TIMEOUT_MS / 1000}s, ${KEEPALIVE_TIMEOUT_MS / 1000}s`,
+    reason: `Real ones need milliseconds. A connection is asked for a sign of life after ${KEEPALIVE_INTERVAL_MS / 1000}s of silence.`,
   },
   {
     what: 'log records of one client that is refused, in a minute',
@@ -101,6 +113,16 @@ export const DAEMON_LIMITS: readonly FixedLimit[] = [
 
 export const NODE_LIMITS: readonly FixedLimit[] = [
   ...BOTH,
+  {
+    what: 'time until a session says for which volume it is',
+    value: `${OPEN_TIMEOUT_MS / 1000}s`,
+    reason: 'It is the first that a daemon says. Who says nothing has a place of sessions_max.',
+  },
+  {
+    what: 'sessions of one attachment',
+    value: String(STREAM_INDEX_MAX + 1),
+    reason: 'One for each connection between a daemon and a node; daemons have one or a few.',
+  },
   {
     what: 'bytes and messages of replies that wait for one session',
     value: `${mib(UNSENT_BYTES_MAX)}, ${UNSENT_FRAMES_MAX}`,
