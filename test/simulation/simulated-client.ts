@@ -10,11 +10,7 @@ import { toServiceError } from '#daemon/rpc/status-code.js';
 import type { LeaseMessage, NodeFrame, VolumeMessage } from '#daemon/rpc/storage-messages.js';
 import type { StorageService } from '#daemon/storage-node/storage-service.js';
 import { explainCallError } from '#daemon/transport/call-error.js';
-import {
-  GrpcStorageSession,
-  type FrameStream,
-  type SessionTimes,
-} from '#daemon/transport/grpc-storage-session.js';
+import { GrpcStorageSession, type SessionTimes } from '#daemon/transport/grpc-storage-session.js';
 import type {
   SessionEvents,
   StorageClient,
@@ -70,7 +66,7 @@ export class SimulatedClient implements StorageClient {
     const connection = this.#connected();
     const stream = new ClientStream(connection, this.options);
     return new GrpcStorageSession(
-      stream as unknown as FrameStream,
+      stream,
       open,
       events,
       process.clock,

@@ -5,7 +5,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
-import { HEADER_BYTES, encodeRecordHeader } from '#daemon/volume/replay-record.js';
+import { HEADER_BYTES, pushRecord } from '#daemon/volume/replay-record.js';
 import { ReplayFile, type RecoveredReplay } from '#daemon/volume/replay-file.js';
 import type { ReplayOwner } from '#daemon/volume/replay-identity.js';
 import type { ReplayPosition, ReplayRecord, ReplayStore } from '#daemon/volume/replay-store.js';
@@ -65,7 +65,7 @@ export class SurvivingLog implements ReplayStore {
 
   /**
    * The process died; the file keeps what had been written.
-   * @param tornCountsAsWhole a planted bug: the torn record has a checksum that fits
+   * @param tornCountsAsWhole a planted bug: the torn record has an end
    */
   die(random: SeededRandom, tornCountsAsWhole: boolean): void {
     const first = this.#uncommitted[0]?.position;
@@ -101,7 +101,9 @@ interface Uncommitted {
 }
 
 function toBytes({ record, position, payload }: Uncommitted): Buffer[] {
-  return [encodeRecordHeader(record, position.segment, [payload]), payload];
+  const pieces: Buffer[] = [];
+  pushRecord(pieces, record, position.segment, payload.length === 0 ? [] : [payload]);
+  return pieces;
 }
 
 function withoutEnd(one: Uncommitted): Buffer[] {

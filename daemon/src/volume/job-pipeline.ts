@@ -45,7 +45,7 @@ export class JobPipeline {
     this.#inFlight = new InFlightTable(options.limits);
     this.#log = options.replayLog;
     this.#source = new ResendSource(this.#log, this.#inFlight);
-    this.#cache = new WriteCache(options.writeCache);
+    this.#cache = new WriteCache(options.writeCache, options.clock, this.#sendGathered);
     this.#turn = new TurnEnd(options.defer, this.#endTurn);
     this.#nextSequence = this.#log.lastSequence + 1;
   }
@@ -133,7 +133,6 @@ export class JobPipeline {
       return;
     }
     this.#pump();
-    this.#sendWhenDue();
     this.#flushIfWanted();
     this.options.onProgress();
   }
@@ -239,9 +238,9 @@ export class JobPipeline {
     this.#sendNow(job);
   }
 
-  #sendGathered(): void {
+  readonly #sendGathered = (): void => {
     for (const job of this.#cache.takeGathered()) this.#sendNow(job);
-  }
+  };
 
   #sendNow(job: Job): void {
     if (this.#session === undefined) return;
@@ -258,9 +257,10 @@ export class JobPipeline {
     this.#flushIfWanted();
   };
 
-  /** While the node is busy, what clients were answered for is gathered, unless it fills a frame or the limits. */
+  /** What clients were answered for goes when it fills a frame or the limits, or has waited for its time. */
   readonly #sendWhenDue = (): void => {
-    if (this.#window.isIdle || this.#cache.isFull || !this.hasRoom()) this.#sendGathered();
+    if (this.#cache.isFull || !this.hasRoom()) this.#sendGathered();
+    else this.#cache.wait();
   };
 
   #commitLog(): void {

@@ -26,7 +26,13 @@ import {
   type ReplayIdentity,
   type ReplayOwner,
 } from './replay-identity.js';
-import { HEADER_BYTES, encodeRecordHeader, readRecords, type ReadRecord } from './replay-record.js';
+import {
+  HEADER_BYTES,
+  pushRecord,
+  readRecords,
+  recordBytes,
+  type ReadRecord,
+} from './replay-record.js';
 import type { ReplayPosition, ReplayRecord, ReplayStore } from './replay-store.js';
 
 /** A new segment from here on: small enough that flushed data is given back soon, large enough to be rare. */
@@ -99,11 +105,9 @@ export class ReplayFile implements ReplayStore {
   }
 
   append(record: ReplayRecord, payload: readonly Buffer[]): ReplayPosition {
-    const header = encodeRecordHeader(record, this.#current.number, payload);
-    const lengthBytes = payloadBytes(payload);
     const offsetBytes = this.#writtenBytes + this.#pendingBytes + HEADER_BYTES;
-    this.#pending.push(header, ...payload);
-    this.#pendingBytes += HEADER_BYTES + lengthBytes;
+    pushRecord(this.#pending, record, this.#current.number, payload);
+    this.#pendingBytes += recordBytes(payloadBytes(payload));
     this.#current.lastSequence = Math.max(this.#current.lastSequence, record.sequence);
     return { segment: this.#current.number, offsetBytes };
   }

@@ -1,21 +1,25 @@
 /**
- * One record of a replay file: a header, then the payload.
+ * One record of a replay file: a header, then the payload, then its end. A record without a payload has no end.
  *
- *    0  u32  magic  "BFR2"                     16  u32  operation + (flags << 8)
- *    4  u32  checksum                          20  u32  payload length, bytes
+ *    0  u32  magic  "BFR3"                     16  u32  operation + (flags << 8)
+ *    4  u32  digest                            20  u32  payload length, bytes
  *    8  u64  sequence                          24  u64  offset, bytes
  *   40  u32  number of the segment              32  u64  length, bytes; the payload is from 44 on
+ *    end: u32  the same digest, u32  its complement
  *
- * Network byte order. The checksum is the CRC-32C of the payload, begun with a digest of the header's
- * words from 8 on: one call into native code for both, as a call costs as much as a kilobyte of data. A
- * record is whole if its checksum fits and it names the segment that it is in.
+ * Network byte order. The digest is of the header's words from 8 on. A record is whole if its digest fits, it names the
+ * segment that it is in, and its end is there.
+ *
+ * What a dying process leaves is the first part of what it was writing, so the end, which is written last, tells that all
+ * before it is there. There is no checksum of the payload: it could only find out what memory itself has damaged, of
+ * which the same data is in danger on all of its way, and was measured at 45 % of the daemon's time for large writes.
  */
-import { crc32c } from '@node-rs/crc32';
 import { BLOCK_OPERATION, payloadBytes } from '../block/block-request.js';
 import { REPLAY_REMOVED, type ReplayPosition, type ReplayRecord } from './replay-store.js';
 
-const MAGIC = 0x42465232;
+const MAGIC = 0x42465233;
 export const HEADER_BYTES = 44;
+const END_BYTES = 8;
 const TWO_32 = 0x1_0000_0000;
 
 export interface ReadRecord {
@@ -23,23 +27,34 @@ export interface ReadRecord {
   readonly position: ReplayPosition;
 }
 
-export function encodeRecordHeader(
+/** Bytes of a record. */
+export function recordBytes(payloadLength: number): number {
+  return payloadLength === 0 ? HEADER_BYTES : HEADER_BYTES + payloadLength + END_BYTES;
+}
+
+/** Adds a record to what is to be written. */
+export function pushRecord(
+  pieces: Buffer[],
   record: ReplayRecord,
   segment: number,
   payload: readonly Buffer[],
-): Buffer {
-  const header = Buffer.allocUnsafe(HEADER_BYTES);
-  header.writeUInt32BE(MAGIC, 0);
-  writeUint64(header, 8, record.sequence);
-  header.writeUInt32BE(record.operation + record.flags * 256, 16);
-  header.writeUInt32BE(payloadBytes(payload), 20);
-  writeUint64(header, 24, record.offsetBytes);
-  writeUint64(header, 32, record.lengthBytes);
-  header.writeUInt32BE(segment, 40);
-  let checksum = headerDigest(header, 0);
-  for (const part of payload) checksum = crc32c(part, checksum);
-  header.writeUInt32BE(checksum, 4);
-  return header;
+): void {
+  const frame = Buffer.allocUnsafe(HEADER_BYTES + END_BYTES);
+  frame.writeUInt32BE(MAGIC, 0);
+  writeUint64(frame, 8, record.sequence);
+  frame.writeUInt32BE(record.operation + record.flags * 256, 16);
+  frame.writeUInt32BE(payloadBytes(payload), 20);
+  writeUint64(frame, 24, record.offsetBytes);
+  writeUint64(frame, 32, record.lengthBytes);
+  frame.writeUInt32BE(segment, 40);
+  const digest = headerDigest(frame, 0);
+  frame.writeUInt32BE(digest, 4);
+  frame.writeUInt32BE(digest, HEADER_BYTES);
+  frame.writeInt32BE(~digest, HEADER_BYTES + 4);
+  pieces.push(frame.subarray(0, HEADER_BYTES));
+  if (payload.length === 0) return;
+  for (const piece of payload) pieces.push(piece);
+  pieces.push(frame.subarray(HEADER_BYTES));
 }
 
 /** FNV-1a over words: every bit of every word counts. @returns an unsigned 32-bit number */
@@ -62,10 +77,12 @@ export function readRecords(
   let at = 0;
   while (at + HEADER_BYTES <= bytes.length) {
     const payloadLength = bytes.readUInt32BE(at + 20);
-    const end = at + HEADER_BYTES + payloadLength;
+    const end = at + recordBytes(payloadLength);
     if (bytes.readUInt32BE(at) !== MAGIC || end > bytes.length) break;
     if (bytes.readUInt32BE(at + 40) !== segment) break;
-    if (checksumOf(bytes, at, end) !== bytes.readUInt32BE(at + 4)) break;
+    const digest = headerDigest(bytes, at);
+    if (digest !== bytes.readUInt32BE(at + 4)) break;
+    if (payloadLength > 0 && !isEnd(bytes, end - END_BYTES, digest)) break;
     const record = readRecord(bytes, at);
     if (!isPossible(record, payloadLength)) break;
     records.push({ record, position: { segment, offsetBytes: at + HEADER_BYTES } });
@@ -74,7 +91,7 @@ export function readRecords(
   return { records, goodBytes: at };
 }
 
-/** Whatever fits its checksum and was never written here, was written by a version that this one does not know. */
+/** Whatever fits its digest and was never written here, was written by a version that this one does not know. */
 function isPossible(record: ReplayRecord, payloadLength: number): boolean {
   const { sequence, operation, offsetBytes, lengthBytes } = record;
   if (!Number.isSafeInteger(sequence)) return false;
@@ -95,11 +112,8 @@ function isRange(offsetBytes: number, lengthBytes: number): boolean {
   return Number.isSafeInteger(offsetBytes) && Number.isSafeInteger(offsetBytes + lengthBytes);
 }
 
-function checksumOf(bytes: Buffer, at: number, end: number): number {
-  const digest = headerDigest(bytes, at);
-  return end === at + HEADER_BYTES
-    ? digest
-    : crc32c(bytes.subarray(at + HEADER_BYTES, end), digest);
+function isEnd(bytes: Buffer, at: number, digest: number): boolean {
+  return bytes.readUInt32BE(at) === digest && bytes.readInt32BE(at + 4) === ~digest;
 }
 
 function readRecord(bytes: Buffer, at: number): ReplayRecord {

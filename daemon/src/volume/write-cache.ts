@@ -7,7 +7,7 @@
  * contract 1 to 3). New is only that the node may refuse what was answered. Nobody can be told then, so nothing
  * goes on: whoever asks next gets an error, and the data stays in the log.
  *
- * Since nobody waits for them, they are gathered while the node is busy and then go as one frame, which costs both
+ * Since nobody waits for them, they are gathered for a moment and then go as one frame, which costs both
  * sides much less than one by one. Nothing overtakes them: whatever else is sent takes them along first.
  *
  * Not answered early is what promises durability (FUA), and what could not go now, because the node is away or
@@ -15,7 +15,14 @@
  * is lost.
  */
 import { BLOCK_FLAG, changesContent, type BlockResult } from '../block/block-request.js';
+import type { Clock } from '../runtime/clock.js';
 import type { Job } from './in-flight.js';
+
+/**
+ * So long what was answered may wait for more. A client that writes one small piece after the other is ten writes on by
+ * then, and a frame of ten costs the node and this end hardly more than a frame of one.
+ */
+export const GATHER_MS = 1;
 
 /** So much is a full frame of a session, and does not wait for more. */
 const GATHERED_BYTES_MAX = 256 * 1024;
@@ -29,7 +36,14 @@ export class WriteCache {
   #gathered: Job[] = [];
   #gatheredBytes = 0;
 
-  constructor(readonly isOn: boolean) {}
+  #isWaiting = false;
+
+  /** @param onTime what was gathered has waited for its time */
+  constructor(
+    readonly isOn: boolean,
+    readonly clock: Clock,
+    readonly onTime: () => void,
+  ) {}
 
   /** A client's request, which is logged and could go to the node now. @returns whether it is kept here instead */
   admit(job: Job): boolean {
@@ -67,6 +81,16 @@ export class WriteCache {
     this.#gathered = [];
     this.#gatheredBytes = 0;
     return gathered;
+  }
+
+  /** What is gathered goes when its time is over, unless it goes before. */
+  wait(): void {
+    if (this.#isWaiting || !this.hasGathered) return;
+    this.#isWaiting = true;
+    this.clock.setTimer(GATHER_MS, () => {
+      this.#isWaiting = false;
+      this.onTime();
+    });
   }
 
   /** The session is gone: what is here is in flight and in the log, and goes over the next one from there. */

@@ -1,9 +1,14 @@
 /**
  * Segments of the replay log, which hold the only copy of answered writes after a crash. Rules: reading never
  * throws; the records read are whole, inside the file, and written again are the same bytes; and a change of one
- * byte of them ends the log at the latest there (tried where the input says).
+ * bit of their headers or ends ends the log at the latest there (tried where the input says).
  */
-import { encodeRecordHeader, readRecords, HEADER_BYTES } from '#daemon/volume/replay-record.js';
+import {
+  HEADER_BYTES,
+  pushRecord,
+  readRecords,
+  recordBytes,
+} from '#daemon/volume/replay-record.js';
 import type { ReplayRecord } from '#daemon/volume/replay-store.js';
 import { require, type FuzzTarget } from '../fuzz-target.js';
 
@@ -16,27 +21,30 @@ const WRITE: ReplayRecord = {
   lengthBytes: 512,
 };
 
-function recordBytes(record: ReplayRecord, payload: Buffer): Buffer {
-  return Buffer.concat([encodeRecordHeader(record, SEGMENT, [payload]), payload]);
+function toBytes(record: ReplayRecord, payload: Buffer): Buffer {
+  const pieces: Buffer[] = [];
+  pushRecord(pieces, record, SEGMENT, payload.length === 0 ? [] : [payload]);
+  return Buffer.concat(pieces);
 }
 
 function seeds(): Buffer[] {
-  const write = recordBytes(WRITE, Buffer.alloc(512, 7));
-  const zeroes = recordBytes({ ...WRITE, sequence: 10, operation: 5 }, Buffer.alloc(0));
-  const removed = recordBytes(
+  const write = toBytes(WRITE, Buffer.alloc(512, 7));
+  const zeroes = toBytes({ ...WRITE, sequence: 10, operation: 5 }, Buffer.alloc(0));
+  const removed = toBytes(
     { ...WRITE, sequence: 9, operation: 255, lengthBytes: 0 },
     Buffer.alloc(0),
   );
   return [Buffer.concat([write, zeroes, removed]), write, zeroes];
 }
 
-/** Every header, as far as its lengths lead, gets the checksum that fits. */
+/** Every header, as far as its lengths lead, gets the digest that fits. */
 function repair(input: Buffer): Buffer {
   const bytes = Buffer.from(input);
   for (let at = 0; at + HEADER_BYTES <= bytes.length;) {
-    const end = at + HEADER_BYTES + bytes.readUInt32BE(at + 20);
+    const payloadBytes = bytes.readUInt32BE(at + 20);
+    const end = at + recordBytes(payloadBytes);
     if (end > bytes.length) break;
-    const payload = bytes.subarray(at + HEADER_BYTES, end);
+    const payload = bytes.subarray(at + HEADER_BYTES, at + HEADER_BYTES + payloadBytes);
     const operation = bytes.readUInt32BE(at + 16);
     const record = {
       sequence: Number(bytes.readBigUInt64BE(at + 8)),
@@ -48,7 +56,7 @@ function repair(input: Buffer): Buffer {
     const isExact = [record.sequence, record.offsetBytes, record.lengthBytes].every((value) =>
       Number.isSafeInteger(value),
     );
-    if (isExact) encodeRecordHeader(record, SEGMENT, [payload]).copy(bytes, at);
+    if (isExact) toBytes(record, Buffer.from(payload)).copy(bytes, at);
     at = end;
   }
   return bytes;
@@ -69,8 +77,8 @@ function execute(input: Buffer): void {
       payloadBytes ===
         lengthBytes, `a write of ${lengthBytes} bytes has ${payloadBytes} bytes of data`);
     const payload = input.subarray(position.offsetBytes, position.offsetBytes + payloadBytes);
-    again.push(encodeRecordHeader(record, SEGMENT, [payload]), payload);
-    at = position.offsetBytes + payloadBytes;
+    again.push(toBytes(record, payload));
+    at += recordBytes(payloadBytes);
   }
   require(Buffer.concat(again).equals(input.subarray(0, goodBytes)), 'written again they differ');
   if (goodBytes > 0) requireDamageSeen(input, goodBytes);
@@ -79,6 +87,12 @@ function execute(input: Buffer): void {
 function requireDamageSeen(input: Buffer, goodBytes: number): void {
   const place = (input[8] ?? 0) * 257 + (input.at(-1) ?? 0);
   const at = place % goodBytes;
+  // What is inside the data of a write is not covered.
+  const isCovered = readRecords(input, SEGMENT).records.every(({ position, record }) => {
+    const endBytes = position.offsetBytes + (record.operation === 2 ? record.lengthBytes : 0);
+    return at < position.offsetBytes || at >= endBytes;
+  });
+  if (!isCovered) return;
   const damaged = Buffer.from(input);
   damaged[at] = (damaged[at] ?? 0) ^ (1 << (place % 8));
   require(readRecords(damaged, SEGMENT).goodBytes <= at, `damage of byte ${at} is not seen`);

@@ -5,7 +5,7 @@ import { describe, it } from 'node:test';
 import { DONE, readRequest, writeRequest } from '#daemon/block/block-request.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import type { ClientFrame, NodeFrame } from '#daemon/rpc/storage-messages.js';
-import { GrpcStorageSession, type FrameStream } from '#daemon/transport/grpc-storage-session.js';
+import { GrpcStorageSession } from '#daemon/transport/grpc-storage-session.js';
 import { FakeClock, settle } from '#test/support/fake-clock.js';
 
 const TIMES = { openTimeoutMs: 5000, probeIntervalMs: 1000, probeTimeoutMs: 3000 };
@@ -77,7 +77,7 @@ function openSession(checksum: 'none' | 'crc32c' = 'none'): {
   const clock = new FakeClock();
   const log: string[] = [];
   const session = new GrpcStorageSession(
-    stream as unknown as FrameStream,
+    stream,
     { volumeId: 'v', attachmentId: 'a', generation: 1, streamIndex: 0, checksum },
     {
       opened: ({ writeVerifier }) => log.push(`opened ${writeVerifier}`),

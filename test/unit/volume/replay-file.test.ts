@@ -9,7 +9,7 @@ import path from 'node:path';
 import { after, beforeEach, describe, it } from 'node:test';
 import { rangeRequest, writeRequest } from '#daemon/block/block-request.js';
 import { ReplayFile } from '#daemon/volume/replay-file.js';
-import { HEADER_BYTES } from '#daemon/volume/replay-record.js';
+import { recordBytes } from '#daemon/volume/replay-record.js';
 import { ReplayLog } from '#daemon/volume/replay-log.js';
 
 const OWNER = { volumeId: 'v', attachmentId: 'a', bootId: 'boot 1' };
@@ -89,8 +89,8 @@ describe('ReplayFile', () => {
     log.commit();
     const file = path.join(folder, segmentNames()[0] ?? '');
     const whole = fs.readFileSync(file);
-    const recordBytes = whole.length / 2;
-    for (let bytes = recordBytes; bytes < whole.length; bytes += 1) {
+    const oneBytes = whole.length / 2;
+    for (let bytes = oneBytes; bytes < whole.length; bytes += 1) {
       fs.writeFileSync(file, whole.subarray(0, bytes));
       for (const name of segmentNames().slice(1)) fs.unlinkSync(path.join(folder, name));
       assert.deepEqual(contents(openLog().log), [[1, 'write', 1]], `cut at byte ${bytes}`);
@@ -108,7 +108,7 @@ describe('ReplayFile', () => {
     assert.deepEqual(contents(openLog().log), [[1, 'write', 1]]);
   });
 
-  it('does not believe a record whose bytes have changed', () => {
+  it('does not believe a record whose end has changed', () => {
     const { log } = openLog();
     log.append(1, writeRequest(0, Buffer.alloc(64, 1)));
     log.commit();
@@ -198,7 +198,7 @@ describe('ReplayFile', () => {
     });
     assert.deepEqual(records, []);
     assert.equal(identity.generation, 7);
-    assert.equal(voidBytes, 512 + HEADER_BYTES);
+    assert.equal(voidBytes, recordBytes(512));
     const fresh = new ReplayLog(store, LIMITS);
     fresh.append(1, writeRequest(0, Buffer.alloc(512, 2)));
     fresh.commit();

@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseReplayIdentity, replayIdentityText } from '#daemon/volume/replay-identity.js';
-import { encodeRecordHeader, readRecords } from '#daemon/volume/replay-record.js';
+import { pushRecord, readRecords } from '#daemon/volume/replay-record.js';
 import type { ReplayRecord } from '#daemon/volume/replay-store.js';
 
 const WRITE: ReplayRecord = {
@@ -13,10 +13,12 @@ const WRITE: ReplayRecord = {
   lengthBytes: 512,
 };
 
-/** One record with a checksum that fits. */
+/** One record with a digest that fits. */
 function record(changes: Partial<ReplayRecord>, payloadBytes: number): Buffer {
-  const payload = Buffer.alloc(payloadBytes, 1);
-  return Buffer.concat([encodeRecordHeader({ ...WRITE, ...changes }, 1, [payload]), payload]);
+  const pieces: Buffer[] = [];
+  const payload = payloadBytes === 0 ? [] : [Buffer.alloc(payloadBytes, 1)];
+  pushRecord(pieces, { ...WRITE, ...changes }, 1, payload);
+  return Buffer.concat(pieces);
 }
 
 describe('readRecords', () => {
@@ -27,6 +29,29 @@ describe('readRecords', () => {
     assert.equal(goodBytes(write), write.length);
     assert.equal(goodBytes(record({ operation: 4 }, 0)), 44);
     assert.equal(goodBytes(record({ operation: 255, offsetBytes: 0, lengthBytes: 0 }, 0)), 44);
+  });
+
+  it('ends before a write whose end is not there, whatever lies in its place', () => {
+    const write = record({}, 512);
+    for (let from = write.length - 8; from < write.length; from += 1) {
+      for (const fill of [0, 0xff, 1]) {
+        const torn = Buffer.from(write).fill(fill, from);
+        if (!torn.equals(write)) assert.equal(goodBytes(torn), 0, `from byte ${from}`);
+      }
+      assert.equal(goodBytes(write.subarray(0, from)), 0);
+    }
+    const older = record({ sequence: 8 }, 512);
+    const over = Buffer.concat([write.subarray(0, -8), older.subarray(-8)]);
+    assert.equal(goodBytes(over), 0, 'the end of what was there before');
+  });
+
+  it('ends before a header that was changed in any bit', () => {
+    const write = record({}, 512);
+    for (let bit = 0; bit < 44 * 8; bit += 1) {
+      const changed = Buffer.from(write);
+      changed[bit >>> 3] = (changed[bit >>> 3] ?? 0) ^ (1 << (bit & 7));
+      assert.equal(goodBytes(changed), 0, `bit ${bit}`);
+    }
   });
 
   it('ends before a write with more or less data than it is long', () => {

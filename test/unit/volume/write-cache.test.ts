@@ -9,6 +9,7 @@ import {
   writeRequest,
 } from '#daemon/block/block-request.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
+import { GATHER_MS } from '#daemon/volume/write-cache.js';
 import { PretendNode } from '#test/support/pretend-node.js';
 import { HOLD_MS, block, openVolume, started, type Bench } from './volume-bench.js';
 
@@ -25,11 +26,13 @@ async function cachedVolume(): Promise<Bench> {
 
 describe('a volume with a write cache', () => {
   it('answers a write before the node has, and counts it as in flight until then', async () => {
-    const { volume, node } = await cachedVolume();
+    const { volume, node, clock } = await cachedVolume();
     const write = started(volume, writeRequest(0, block(1)));
     assert.equal(write.done, false);
     await turn();
-    assert.deepEqual([write.done, node.waitingCount, volume.requestsInFlight], [true, 1, 1]);
+    assert.deepEqual([write.done, node.waitingCount, volume.requestsInFlight], [true, 0, 1]);
+    await clock.advance(GATHER_MS);
+    assert.deepEqual([node.waitingCount, volume.requestsInFlight], [1, 1]);
     node.answer();
     assert.equal(volume.requestsInFlight, 0);
     assert.equal(volume.counters.writeRequests, 1);
@@ -97,20 +100,38 @@ describe('a volume with a write cache', () => {
     assert.deepEqual([first.done, second.done, write.done], [true, true, true]);
   });
 
-  it('gathers what it has answered while the node is busy, and sends it when the node has answered', async () => {
-    const { volume, node } = await cachedVolume();
+  it('gathers what it has answered for a moment, and no longer, whatever comes meanwhile', async () => {
+    const { volume, node, clock } = await cachedVolume();
     started(volume, writeRequest(0, block(1)));
     await turn();
     const second = started(volume, writeRequest(512, block(2)));
     await turn();
     const third = started(volume, writeRequest(1024, block(3)));
     await turn();
-    assert.deepEqual([second.done, third.done, node.waitingCount], [true, true, 1]);
+    assert.deepEqual([second.done, third.done, node.waitingCount], [true, true, 0]);
     assert.equal(volume.requestsInFlight, 3);
+    await clock.advance(GATHER_MS);
+    assert.equal(node.waitingCount, 3);
+    started(volume, writeRequest(1536, block(4)));
+    await turn();
     node.answer();
-    assert.equal(node.waitingCount, 2);
+    assert.deepEqual([node.waitingCount, volume.requestsInFlight], [0, 1]);
+    await clock.advance(GATHER_MS);
     node.answer();
     assert.equal(volume.requestsInFlight, 0);
+  });
+
+  it('takes what it has gathered along when something else is sent, which may depend on it', async () => {
+    const { volume, node, clock } = await cachedVolume();
+    started(volume, writeRequest(0, block(1)));
+    await turn();
+    started(volume, flushRequest());
+    assert.deepEqual(
+      node.received.map(({ request }) => request.kind),
+      ['write', 'flush'],
+    );
+    await clock.advance(GATHER_MS);
+    assert.equal(node.received.length, 2);
   });
 
   it('gathers no more than a frame', async () => {
@@ -119,8 +140,8 @@ describe('a volume with a write cache', () => {
       started(volume, writeRequest(index * 65_536, block(index, 65_536)));
       await turn();
     }
-    // The first went at once, four more are a frame, the last waits for an answer.
-    assert.deepEqual([node.waitingCount, volume.requestsInFlight], [5, 6]);
+    // Four are a frame, two wait for their time.
+    assert.deepEqual([node.waitingCount, volume.requestsInFlight], [4, 6]);
   });
 
   it('gathers no more than what may be in flight', async () => {
