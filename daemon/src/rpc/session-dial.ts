@@ -3,6 +3,7 @@ import net from 'node:net';
 import { sessionDial, type Protection } from './credentials.js';
 import type { SessionTarget } from './session-call.js';
 import { SESSION_PROTOCOL } from './session-mark.js';
+import { readIntoSlab } from '../runtime/receive-slab.js';
 import { secure, type TlsDial } from './tls-channel.js';
 
 /**
@@ -19,7 +20,9 @@ export function sessionTarget(
     authority: address.startsWith('unix:') ? 'localhost' : address,
     isTls: dial !== undefined,
     connect: () => {
-      const socket = net.connect(placeOf(address));
+      // TLS reads its socket by means of its own.
+      const reading = dial === undefined ? { onread: readIntoSlab(() => socket) } : {};
+      const socket: net.Socket = net.connect({ ...placeOf(address), ...reading });
       // A request is not to wait for the answer of the one before.
       socket.setNoDelay(true);
       return { socket, ready: ready(socket, dial) };

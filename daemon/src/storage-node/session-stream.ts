@@ -24,7 +24,7 @@ import type { TableSession } from './session-table.js';
 import { UnsentReplies } from './unsent-replies.js';
 import { failedDeviceClosed, flushFailed } from './volume-failure.js';
 
-/** A client that connects and says nothing is let go. */
+/** A client that says nothing is let go. */
 export const OPEN_TIMEOUT_MS = 10_000;
 
 /** Sessions of one attachment; daemons use one per connection of theirs to the node. */
@@ -53,7 +53,7 @@ export class SessionStream implements TableSession {
     readonly host: SessionHost,
     readonly caller: Caller,
   ) {
-    this.#replies = new UnsentReplies(call);
+    this.#replies = new UnsentReplies(call, this.#onSent);
     this.#gone = new Promise((resolve) => {
       this.#resolveGone = resolve;
     });
@@ -63,9 +63,7 @@ export class SessionStream implements TableSession {
     call.on('data', (frame: ClientFrame | StorageError) => {
       this.#receive(frame);
     });
-    call.on('end', () => {
-      this.#onHalfClose();
-    });
+    call.on('end', this.#onHalfClose);
     call.on('cancelled', () => {
       this.#over('the connection ended');
     });
@@ -236,8 +234,13 @@ export class SessionStream implements TableSession {
     }
   }
 
+  readonly #onSent = (frame: NodeFrame): void => {
+    if (frame.kind !== 'replies') return;
+    for (const { payload } of frame.results) this.#device?.reclaim?.(payload);
+  };
+
   /** The client sends nothing more: it gets its answers, then the end. */
-  #onHalfClose(): void {
+  readonly #onHalfClose = (): void => {
     this.#halfClosed = true;
     switch (this.#state) {
       case 'waiting':
@@ -255,7 +258,7 @@ export class SessionStream implements TableSession {
       case 'over':
         return;
     }
-  }
+  };
 
   #over(why: string): void {
     if (this.#state === 'over') return;

@@ -19,16 +19,22 @@ export interface PausableStream<Frame> {
 }
 
 export class UnsentReplies<Frame> {
-  /** Of each frame under way, in order. */
+  /** Under way, in order, with their lengths. */
+  readonly #frames: Frame[] = [];
   readonly #frameBytes: number[] = [];
   #bytes = 0;
   #paused = false;
   #closed = false;
 
-  constructor(readonly stream: PausableStream<Frame>) {}
+  /** @param sent hears of each frame that has gone */
+  constructor(
+    readonly stream: PausableStream<Frame>,
+    readonly sent: (frame: Frame) => void,
+  ) {}
 
   /** Sends a frame of about so many bytes. */
   send(frame: Frame, bytes: number): void {
+    this.#frames.push(frame);
     this.#frameBytes.push(bytes);
     this.#bytes += bytes;
     this.stream.write(frame, this.#onSent);
@@ -45,6 +51,8 @@ export class UnsentReplies<Frame> {
 
   readonly #onSent = (): void => {
     this.#bytes -= this.#frameBytes.shift() ?? 0;
+    const frame = this.#frames.shift();
+    if (frame !== undefined) this.sent(frame);
     if (!this.#paused || this.#closed || this.#isFull()) return;
     this.#paused = false;
     this.stream.resume();

@@ -15,6 +15,7 @@ import {
   type BlockRequest,
   type BlockRequestKind,
 } from '../block/block-request.js';
+import { ReplayRow } from './replay-row.js';
 import {
   REPLAY_REMOVED,
   type ReplayPosition,
@@ -30,6 +31,7 @@ export interface ReplayLimits {
 }
 
 interface Entry {
+  readonly sequence: number;
   readonly record: ReplayRecord;
   readonly position: ReplayPosition;
 }
@@ -39,7 +41,7 @@ const KIND_OF_OPERATION = new Map<number, BlockRequestKind>(
 );
 
 export class ReplayLog {
-  readonly #entries = new Map<number, Entry>();
+  readonly #entries = new ReplayRow<Entry>();
   #payloadBytes = 0;
   #lastSequence = 0;
   #uncommitted = false;
@@ -53,12 +55,12 @@ export class ReplayLog {
     for (const { record, position } of recovered) {
       this.#lastSequence = Math.max(this.#lastSequence, record.sequence);
       if (record.operation === REPLAY_REMOVED) this.#delete(record.sequence);
-      else this.#insert({ record, position });
+      else this.#insert(record, position);
     }
   }
 
   get count(): number {
-    return this.#entries.size;
+    return this.#entries.count;
   }
 
   /** The highest sequence ever kept, 0 before the first. */
@@ -73,14 +75,13 @@ export class ReplayLog {
 
   /** False when a limit is reached; the overshoot is one received chunk per client. */
   hasRoom(): boolean {
-    return this.#payloadBytes < this.limits.bytesMax && this.#entries.size < this.limits.entriesMax;
+    return this.#payloadBytes < this.limits.bytesMax && this.count < this.limits.entriesMax;
   }
 
   /** True from half of a limit on: time for a flush, while writes can still go on. */
   wantsFlush(): boolean {
     return (
-      this.#payloadBytes * 2 >= this.limits.bytesMax ||
-      this.#entries.size * 2 >= this.limits.entriesMax
+      this.#payloadBytes * 2 >= this.limits.bytesMax || this.count * 2 >= this.limits.entriesMax
     );
   }
 
@@ -92,7 +93,7 @@ export class ReplayLog {
       offsetBytes: request.offsetBytes,
       lengthBytes: request.lengthBytes,
     };
-    this.#insert({ record, position: this.store.append(record, request.payload) });
+    this.#insert(record, this.store.append(record, request.payload));
     this.#uncommitted = true;
   }
 
@@ -115,23 +116,22 @@ export class ReplayLog {
 
   /** A flush made everything below the sequence durable. */
   dropBelow(sequence: number): void {
-    for (const kept of this.#entries.keys()) {
-      if (kept >= sequence) break;
-      this.#delete(kept);
+    for (let first = this.#entries.first; first !== undefined; first = this.#entries.first) {
+      if (first.sequence >= sequence) break;
+      this.#entries.dropFirst();
+      this.#forgetPayload(first);
     }
-    this.store.forgetBelow(this.#entries.size === 0 ? Infinity : sequence);
+    this.store.forgetBelow(this.count === 0 ? Infinity : sequence);
   }
 
   /** What is kept from a sequence on, rising. */
   *recordsFrom(sequence: number): Generator<ReplayRecord> {
-    for (const { record } of this.#entries.values()) {
-      if (record.sequence >= sequence) yield record;
-    }
+    for (const { record } of this.#entries.from(sequence)) yield record;
   }
 
   /** Reads part of a committed request back. The caller has the range from `recordsFrom`, and nothing was dropped since. */
   load(sequence: number, offsetBytes: number, lengthBytes: number): BlockRequest {
-    const entry = this.#entries.get(sequence);
+    const entry = this.#entries.find(sequence);
     assert(entry !== undefined, `change ${sequence} is in the replay log`);
     const { record, position } = entry;
     const fromBytes = offsetBytes - record.offsetBytes;
@@ -144,19 +144,21 @@ export class ReplayLog {
     return { kind, offsetBytes, lengthBytes, flags: record.flags, payload };
   }
 
-  #insert(entry: Entry): void {
-    this.#lastSequence = entry.record.sequence;
-    this.#entries.set(entry.record.sequence, entry);
-    if (entry.record.operation === BLOCK_OPERATION.write)
-      this.#payloadBytes += entry.record.lengthBytes;
+  #insert(record: ReplayRecord, position: ReplayPosition): void {
+    const { sequence, operation, lengthBytes } = record;
+    this.#lastSequence = sequence;
+    this.#entries.add({ sequence, record, position });
+    if (operation === BLOCK_OPERATION.write) this.#payloadBytes += lengthBytes;
   }
 
   #delete(sequence: number): boolean {
-    const entry = this.#entries.get(sequence);
+    const entry = this.#entries.take(sequence);
     if (entry === undefined) return false;
-    this.#entries.delete(sequence);
-    if (entry.record.operation === BLOCK_OPERATION.write)
-      this.#payloadBytes -= entry.record.lengthBytes;
+    this.#forgetPayload(entry);
     return true;
+  }
+
+  #forgetPayload({ record }: Entry): void {
+    if (record.operation === BLOCK_OPERATION.write) this.#payloadBytes -= record.lengthBytes;
   }
 }

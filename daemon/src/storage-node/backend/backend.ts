@@ -29,4 +29,6 @@ export interface StorageBackend {
 export interface BackendVolume extends BlockDevice {
   /** Grows or shrinks; durable when it resolves. `facts` is replaced. New space reads as zeroes. */
   resize(sizeBytes: number): Promise<void>;
+  /** The data of a read of this volume has gone out and nobody sees it any more: it may be read into again. */
+  reclaim?(payload: readonly Buffer[]): void;
 }

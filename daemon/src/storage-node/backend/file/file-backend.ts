@@ -16,7 +16,6 @@ import {
   DONE,
   failed,
   payloadBytes,
-  slices,
   type BlockRequest,
   type BlockResult,
 } from '../../../block/block-request.js';
@@ -29,17 +28,17 @@ import { fileExtents } from './file-extents.js';
 import { FileReader, type ReadCalls } from './file-reader.js';
 import { FlushQueue } from './flush-queue.js';
 import { RangeChange } from './range-change.js';
-import { ReadSlab } from './read-slab.js';
+import { writePieces } from './piece-writing.js';
+import { ReadBuffers } from './read-buffers.js';
 import { RequestLine } from './request-line.js';
 import { canPunchHoles } from './zeroing.js';
 
 /** The block of nearly every file system. */
 const PREFERRED_BYTES = 4096;
-/** IOV_MAX of Linux. */
-const PIECES_MAX = 1024;
 
 export class FileBackend implements StorageBackend {
   readonly name = 'file';
+  readonly #buffers = new ReadBuffers();
 
   /** @param calls of the system, in their place so that tests can make a disk slow */
   constructor(readonly calls?: ReadCalls) {}
@@ -67,7 +66,7 @@ export class FileBackend implements StorageBackend {
       }
       // A resize that a crash interrupted: the record decides, and nobody has written beyond it.
       if (size > volume.sizeBytes) fs.ftruncateSync(fd, volume.sizeBytes);
-      return await Promise.resolve(new FileVolume(fd, volume, this.calls));
+      return await Promise.resolve(new FileVolume(fd, volume, this.#buffers, this.calls));
     } catch (error) {
       fs.closeSync(fd);
       throw error;
@@ -91,7 +90,6 @@ function dataPath(folder: string): string {
 class FileVolume implements BackendVolume {
   #facts: DeviceFacts;
   readonly #flushes: FlushQueue;
-  readonly #slab = new ReadSlab();
   readonly #reader: FileReader;
   readonly #line = new RequestLine();
   /** Set when the volume takes no more requests. */
@@ -100,6 +98,7 @@ class FileVolume implements BackendVolume {
   constructor(
     readonly fd: number,
     volume: VolumeIdentity,
+    readonly buffers: ReadBuffers,
     calls?: ReadCalls,
   ) {
     this.#flushes = new FlushQueue(fd);
@@ -151,6 +150,10 @@ class FileVolume implements BackendVolume {
         this.#resizeNow(sizeBytes).then(resolve, reject);
       });
     });
+  }
+
+  reclaim(payload: readonly Buffer[]): void {
+    this.buffers.giveBack(payload);
   }
 
   close(): Promise<void> {
@@ -217,7 +220,7 @@ class FileVolume implements BackendVolume {
     complete: BlockCompletion<Request>,
   ): void {
     const { offsetBytes, lengthBytes } = request;
-    const payload = this.#slab.take(lengthBytes);
+    const payload = this.buffers.take(lengthBytes);
     let readBytes: number;
     try {
       readBytes = this.#reader.readNow(payload, offsetBytes);
@@ -256,7 +259,8 @@ class FileVolume implements BackendVolume {
     try {
       switch (request.kind) {
         case 'write':
-          this.#write(offsetBytes, lengthBytes, request.payload);
+          assert(payloadBytes(request.payload) === lengthBytes, 'a write is as long as it says');
+          writePieces(this.fd, request.payload, offsetBytes);
           return DONE;
         case 'block-status': {
           const extentsMax = (flags & BLOCK_FLAG.ONE_EXTENT) === 0 ? undefined : 1;
@@ -275,23 +279,6 @@ class FileVolume implements BackendVolume {
       return failed(BlockError.from(error));
     }
   }
-
-  #write(offsetBytes: number, lengthBytes: number, payload: readonly Buffer[]): void {
-    assert(payloadBytes(payload) === lengthBytes, 'a write carries as many bytes as it says');
-    for (let doneBytes = 0; doneBytes < lengthBytes;) {
-      // The kernel takes less when a disk is full, which the next try tells, and of many pieces the first.
-      const rest = doneBytes === 0 ? payload : slices(payload, doneBytes, lengthBytes);
-      doneBytes += writeOnce(this.fd, rest, offsetBytes + doneBytes);
-    }
-  }
-}
-
-/** @returns how many bytes of it were written */
-function writeOnce(fd: number, pieces: readonly Buffer[], offsetBytes: number): number {
-  const [only] = pieces;
-  if (only !== undefined && pieces.length === 1)
-    return fs.writeSync(fd, only, 0, only.length, offsetBytes);
-  return fs.writevSync(fd, pieces.slice(0, PIECES_MAX), offsetBytes);
 }
 
 function closedError(): BlockError {
