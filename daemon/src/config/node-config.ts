@@ -34,12 +34,12 @@ export const NODE_SETTINGS = {
     'A writer that was not connected for this long may be replaced by another one without --take-over. Longer than a restart of its daemon.',
   ),
   connections_max: integer(
-    1024,
+    5120,
     { min: 1, max: 100_000 },
-    'Most connections at once; a further one is closed. A daemon has one or a few.',
+    'Most connections at once; a further one is closed. A daemon has one for each of its volumes here (sessions_max), and one or a few for all else.',
   ),
   connections_per_peer_max: integer(
-    256,
+    2048,
     { min: 1, max: 100_000 },
     'Most connections at once from one machine (one address) over TCP; a further one is closed. A machine that goes wrong leaves room for the others.',
   ),

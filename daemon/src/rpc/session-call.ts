@@ -18,8 +18,8 @@ export interface SessionTarget {
   /** Of the requests' headers. */
   readonly authority: string;
   readonly isTls: boolean;
-  /** A connection that is ready. Rejects with an error that has the system's code, or a sentence. */
-  connect(): { readonly socket: Socket; readonly ready: Promise<Socket> };
+  /** A connection, when it is ready. Rejects with an error that has the system's code, or a sentence. */
+  connect(): { readonly ready: Promise<Socket>; readonly cancel: () => void };
 }
 
 /**
@@ -30,12 +30,12 @@ export class SessionCall extends EventEmitter {
   #connection: SessionConnection | undefined;
   #waiting: ClientFrame[] = [];
   #isOver = false;
-  #socket: Socket;
+  readonly #cancelDial: () => void;
 
   constructor(target: SessionTarget) {
     super();
-    const { socket, ready } = target.connect();
-    this.#socket = socket;
+    const { ready, cancel } = target.connect();
+    this.#cancelDial = cancel;
     ready.then(
       (secured) => {
         this.#begin(secured, requestHeaders(target.authority, target.isTls));
@@ -67,7 +67,6 @@ export class SessionCall extends EventEmitter {
       socket.destroy();
       return;
     }
-    this.#socket = socket;
     const connection = new SessionConnection(
       socket,
       'client',
@@ -125,7 +124,7 @@ export class SessionCall extends EventEmitter {
 
   #close(code: 'NO_ERROR' | 'CANCEL' = 'NO_ERROR'): void {
     this.#isOver = true;
-    if (this.#connection === undefined) this.#socket.destroy();
+    if (this.#connection === undefined) this.#cancelDial();
     else this.#connection.abort(code, '');
     this.emit('over');
   }

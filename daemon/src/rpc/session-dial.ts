@@ -1,18 +1,21 @@
 /** The connection of a session to a node: plain or TLS, by what the address and the settings say. */
 import net from 'node:net';
+import { readIntoSlab } from '../runtime/receive-slab.js';
 import { sessionDial, type Protection } from './credentials.js';
+import { DialTurns } from './dial-turns.js';
 import type { SessionTarget } from './session-call.js';
 import { SESSION_PROTOCOL } from './session-mark.js';
-import { readIntoSlab } from '../runtime/receive-slab.js';
 import { secure, type TlsDial } from './tls-channel.js';
 
 /**
  * @param who as in "node": what answers at the address, for messages
+ * @param turns of all who connect there
  * @throws StorageError 'denied' for plain text to an address beyond this machine, unless it was allowed
  */
 export function sessionTarget(
   options: Protection & { readonly address: string },
   who: string,
+  turns = new DialTurns(),
 ): SessionTarget {
   const { address } = options;
   const dial = sessionDial(address, options, who);
@@ -20,14 +23,29 @@ export function sessionTarget(
     authority: address.startsWith('unix:') ? 'localhost' : address,
     isTls: dial !== undefined,
     connect: () => {
-      // TLS reads its socket by means of its own.
-      const reading = dial === undefined ? { onread: readIntoSlab(() => socket) } : {};
-      const socket: net.Socket = net.connect({ ...placeOf(address), ...reading });
-      // A request is not to wait for the answer of the one before.
-      socket.setNoDelay(true);
-      return { socket, ready: ready(socket, dial) };
+      let socket: net.Socket | undefined;
+      let isCancelled = false;
+      const ready = turns.run(() => {
+        if (isCancelled) throw new Error('nobody waits for the connection any more');
+        socket = dialled(address, dial !== undefined);
+        return madeReady(socket, dial);
+      });
+      const cancel = (): void => {
+        isCancelled = true;
+        socket?.destroy();
+      };
+      return { ready, cancel };
     },
   };
+}
+
+function dialled(address: string, isTls: boolean): net.Socket {
+  // TLS reads its socket by means of its own.
+  const reading = isTls ? {} : { onread: readIntoSlab(() => socket) };
+  const socket: net.Socket = net.connect({ ...placeOf(address), ...reading });
+  // A request is not to wait for the answer of the one before.
+  socket.setNoDelay(true);
+  return socket;
 }
 
 function placeOf(address: string): net.NetConnectOpts {
@@ -37,7 +55,7 @@ function placeOf(address: string): net.NetConnectOpts {
   return { host, port: Number(address.slice(colon + 1)) };
 }
 
-async function ready(socket: net.Socket, dial: TlsDial | undefined): Promise<net.Socket> {
+async function madeReady(socket: net.Socket, dial: TlsDial | undefined): Promise<net.Socket> {
   await connected(socket);
   return dial === undefined ? socket : secure(socket, dial, [SESSION_PROTOCOL, 'h2']);
 }

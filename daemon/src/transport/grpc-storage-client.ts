@@ -10,6 +10,7 @@ import { Client, connectivityState, status } from '@grpc/grpc-js';
 import type { Clock } from '../runtime/clock.js';
 import { CLIENT_OPTIONS } from '../rpc/channel-options.js';
 import { clientCredentials, type Protection } from '../rpc/credentials.js';
+import { DialTurns } from '../rpc/dial-turns.js';
 import { STORAGE_SERVICE } from '../rpc/service-definition.js';
 import { SessionCall } from '../rpc/session-call.js';
 import { sessionTarget } from '../rpc/session-dial.js';
@@ -52,6 +53,7 @@ class GrpcStorageClient implements StorageClient {
   #client: Client;
   #closed = false;
   readonly #calls = new Set<SessionCall>();
+  readonly #turns = new DialTurns();
   /** Those who wait for a connection; one watch serves all. */
   readonly #awaiting = new Set<() => void>();
 
@@ -96,7 +98,7 @@ class GrpcStorageClient implements StorageClient {
   openSession(open: Omit<OpenFrame, 'kind'>, events: SessionEvents): StorageSession {
     const client = this.#client;
     const { clock, sessionTimes } = this.options;
-    const call = new SessionCall(sessionTarget(this.options, 'node'));
+    const call = new SessionCall(sessionTarget(this.options, 'node', this.#turns));
     this.#calls.add(call);
     call.once('over', () => this.#calls.delete(call));
     return new GrpcStorageSession(
