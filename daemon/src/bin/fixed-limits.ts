@@ -13,6 +13,7 @@ import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import type { FixedLimit } from '../config/print-config.js';
 import { RULES_MAX, RULE_FILE_BYTES_MAX } from '../config/rule-file.js';
 import { OWED_BYTES_MAX } from '../frontend/reply-budget.js';
+import { HEADER_BLOCK_BYTES_MAX } from '../http2/header-block.js';
 import { REQUESTS_PER_BATCH_MAX } from '../rpc/batch-columns.js';
 import {
   DEFAULT_CALL_LIMITS,
@@ -20,7 +21,9 @@ import {
   KEEPALIVE_TIMEOUT_MS,
   MESSAGE_BYTES_MAX,
 } from '../rpc/channel-options.js';
+import { CALL_TIMEOUT_MS } from '../rpc/served-session.js';
 import { DEFAULT_PLACES } from '../rpc/server-door.js';
+import { CONTROL_BYTES_MAX } from '../rpc/session-connection.js';
 import { TLS_HANDSHAKE_TIMEOUT_MS } from '../rpc/tls-acceptor.js';
 import { CLIENTS_TOLD_APART_MAX, RECORDS_PER_CLIENT_MAX } from '../runtime/log-allowance.js';
 import { PEM_BYTES_MAX } from '../security/tls-material.js';
@@ -113,6 +116,16 @@ export const DAEMON_LIMITS: readonly FixedLimit[] = [
 
 export const NODE_LIMITS: readonly FixedLimit[] = [
   ...BOTH,
+  {
+    what: "a session's own connection: streams, bytes of headers, time until it says what it wants",
+    value: `1, ${HEADER_BLOCK_BYTES_MAX / 1024}KiB, ${CALL_TIMEOUT_MS / 1000}s`,
+    reason: 'It is for one session, whose headers have some hundred bytes and come at once.',
+  },
+  {
+    what: "answers to pings and settings that a session's client does not read",
+    value: `${CONTROL_BYTES_MAX / 1024}KiB`,
+    reason: 'They are a dozen bytes each, and a client that reads has none waiting.',
+  },
   {
     what: 'time until a session says for which volume it is',
     value: `${OPEN_TIMEOUT_MS / 1000}s`,

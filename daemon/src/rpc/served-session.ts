@@ -32,7 +32,7 @@ export interface ServedCall {
 }
 
 /** A client that has connected says what it wants by then, and reads its end by then. */
-const PATIENCE_MS = 10_000;
+export const CALL_TIMEOUT_MS = 10_000;
 
 export interface SessionServer {
   /** The client has said that it wants a session. */
@@ -69,8 +69,8 @@ export class ServedSession extends EventEmitter implements ServedCall {
         this.#lost();
       },
     });
-    this.#cancelTimer = server.clock.setTimer(PATIENCE_MS, () => {
-      this.connection.abort('ENHANCE_YOUR_CALM', `no call came within ${PATIENCE_MS} ms`);
+    this.#cancelTimer = server.clock.setTimer(CALL_TIMEOUT_MS, () => {
+      this.connection.abort('ENHANCE_YOUR_CALM', `no call came within ${CALL_TIMEOUT_MS} ms`);
       this.#lost();
     });
     // What whoever serves the call ends it with, as with grpc-js.
@@ -166,7 +166,7 @@ export class ServedSession extends EventEmitter implements ServedCall {
     this.connection.end();
     // Closed at once, what the client still sends would make its kernel throw the status away unread.
     this.connection.resume();
-    const cancel = this.server.clock.setTimer(PATIENCE_MS, () => {
+    const cancel = this.server.clock.setTimer(CALL_TIMEOUT_MS, () => {
       this.socket.destroy();
     });
     this.socket.once('close', cancel);

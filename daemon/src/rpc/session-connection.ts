@@ -26,7 +26,7 @@ import { StorageError } from './storage-error.js';
 const FRAME_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Answers to pings and settings that a peer does not read; more is somebody who wants our memory. */
-const CONTROL_BYTES_MAX = 256 * 1024;
+export const CONTROL_BYTES_MAX = 256 * 1024;
 
 export interface SessionConnectionEvents {
   headers(fields: readonly HeaderField[], isLast: boolean): void;

@@ -30,7 +30,7 @@ export const ROOM_IMPORTS = {
   ],
   bin: [
     ...['nbd-server-helpers', 'frontend', 'volume', 'transport', 'storage-node', 'admin', 'cli'],
-    ...['rpc', 'config', 'security', 'runtime', 'block'],
+    ...['rpc', 'http2', 'config', 'security', 'runtime', 'block'],
   ],
 };
 
