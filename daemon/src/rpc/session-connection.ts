@@ -48,13 +48,15 @@ export class SessionConnection {
   /** What comes in is not looked at any more. */
   #isDeaf = false;
   #isPaused = false;
-  /** What came while it was paused. */
-  readonly #kept: (readonly Buffer[])[] = [];
-  /** Written since the kernel last had everything. */
+  /** What came while it was paused, in order: messages, and how to tell what came behind them. */
+  readonly #kept: (readonly Buffer[] | (() => void))[] = [];
+  /** So many of those were handed on; whoever is told of one may pause and resume meanwhile. */
+  #keptDone = 0;
+  /** Of answers and windows that the kernel has not taken. */
   #controlBytes = 0;
   /** The socket ends when the queue is empty. */
   #isEnding = false;
-  /** When a ping was sent that has no answer. */
+  /** A ping was sent that has no answer. */
   #hasOpenPing = false;
   #hasHeard = false;
 
@@ -76,13 +78,17 @@ export class SessionConnection {
           this.#control(bytes);
         },
         headers: (fields, isLast) => {
-          if (!this.#isOver) events.headers(fields, isLast);
+          this.#tell(() => {
+            events.headers(fields, isLast);
+          });
         },
         data: (view) => {
           this.#assembler.push(view);
         },
         ended: () => {
-          if (!this.#isOver) events.ended();
+          this.#tell(() => {
+            events.ended();
+          });
         },
         aborted: (reason) => {
           this.fail(new Error(reason));
@@ -177,11 +183,21 @@ export class SessionConnection {
   resume(): void {
     if (!this.#isPaused) return;
     this.#isPaused = false;
-    for (let next = this.#kept.shift(); next !== undefined; next = this.#kept.shift()) {
-      if (!this.#isOver) this.events.message(next);
+    while (this.#keptDone < this.#kept.length && !this.#isOver) {
+      const next = this.#kept[this.#keptDone++] ?? [];
+      if (typeof next === 'function') next();
+      else this.events.message(next);
       if (this.#isPaused) return;
     }
+    this.#kept.length = 0;
+    this.#keptDone = 0;
     this.#stream.hold(false);
+  }
+
+  /** What must not overtake messages. */
+  #tell(event: () => void): void {
+    if (this.#isPaused) this.#kept.push(event);
+    else if (!this.#isOver) event();
   }
 
   /** Asks for a sign of life. @returns false if the last one had none */
@@ -231,21 +247,32 @@ export class SessionConnection {
     } catch (error) {
       if (error instanceof StorageError) {
         this.#isDeaf = true;
-        this.events.unreadable(error);
-      } else if (error instanceof Http2Error) {
-        this.abort(error.code, error.message);
-        this.events.failed(error);
-      } else throw error;
+        this.#tell(() => {
+          this.events.unreadable(error);
+        });
+      } else if (error instanceof Http2Error) this.#break(error);
+      else throw error;
     }
   }
 
+  #break(error: Http2Error): void {
+    if (this.#isOver) return;
+    this.abort(error.code, error.message);
+    this.events.failed(error);
+  }
+
+  /** Throws nothing: it is called from timers too. */
   #control(bytes: Buffer): void {
     if (this.#isOver) return;
-    if (this.socket.writableLength === 0) this.#controlBytes = 0;
     this.#controlBytes += bytes.length;
     if (this.#controlBytes > CONTROL_BYTES_MAX)
-      throw new Http2Error('ENHANCE_YOUR_CALM', 'answers to pings and settings are not read');
-    this.socket.write(bytes);
+      this.#break(
+        new Http2Error('ENHANCE_YOUR_CALM', 'answers to pings and settings are not read'),
+      );
+    else
+      this.socket.write(bytes, () => {
+        this.#controlBytes -= bytes.length;
+      });
   }
 
   /** Sends what waits, as far as the peer's windows go. */
