@@ -1,7 +1,6 @@
 /**
  * The frame codec for batches that nobody thought of. The other side is a naive writer of protobuf bytes
- * that knows nothing of our layout: it writes columns packed, unpacked or in pieces, in any order, with
- * unknown fields in between. Then damage: whatever is done to a frame, decoding it ends in a frame or in a
+ * (support/protobuf-bytes.ts) that knows nothing of our layout. Then damage: whatever is done to a frame, decoding it ends in a frame or in a
  * StorageError 'invalid', never otherwise.
  */
 import assert from 'node:assert/strict';
@@ -15,78 +14,17 @@ import {
   encodeClientFrame,
   encodeNodeFrame,
 } from '#daemon/rpc/storage-frame.js';
-
-// ---- the naive writer ----
-
-function varint(value: number): Buffer {
-  const bytes: number[] = [];
-  let rest = BigInt(value);
-  while (rest >= 128n) {
-    bytes.push(Number(rest & 127n) | 128);
-    rest >>= 7n;
-  }
-  return Buffer.from([...bytes, Number(rest)]);
-}
-
-function tag(field: number, wireType: number): Buffer {
-  return varint(field * 8 + wireType);
-}
-
-function delimited(field: number, content: Buffer): Buffer {
-  return Buffer.concat([tag(field, 2), varint(content.length), content]);
-}
-
-function fixed(value: number, widthBytes: 4 | 8): Buffer {
-  const bytes = Buffer.alloc(8);
-  bytes.writeBigUInt64LE(BigInt(value));
-  return bytes.subarray(0, widthBytes);
-}
-
-/** How a writer may put a repeated field on the wire. */
-type Form = 'packed' | 'unpacked' | 'pieces';
-
-interface Column {
-  readonly field: number;
-  readonly widthBytes: 4 | 8;
-  readonly values: readonly number[];
-  readonly form: Form;
-}
-
-/** The pieces of a column; they must stay in order, but anything may come between. */
-function columnPieces({ field, widthBytes, values, form }: Column): Buffer[] {
-  const wireType = widthBytes === 8 ? 1 : 5;
-  const packed = (part: readonly number[]): Buffer =>
-    delimited(field, Buffer.concat(part.map((value) => fixed(value, widthBytes))));
-  switch (form) {
-    case 'packed':
-      return values.length === 0 ? [] : [packed(values)];
-    case 'unpacked':
-      return values.map((value) => Buffer.concat([tag(field, wireType), fixed(value, widthBytes)]));
-    case 'pieces': {
-      const half = Math.floor(values.length / 2);
-      return [packed(values.slice(0, half)), packed(values.slice(half))];
-    }
-  }
-}
-
-/** Deals the sequences into one, each in its own order, as `turns` say. */
-function interleaved(sequences: Buffer[][], turns: readonly number[]): Buffer {
-  const rest = sequences.map((sequence) => [...sequence]);
-  const dealt: Buffer[] = [];
-  for (let turn = 0; rest.some((sequence) => sequence.length > 0); turn += 1) {
-    const waiting = rest.filter((sequence) => sequence.length > 0);
-    const next = waiting[(turns[turn % turns.length] ?? 0) % waiting.length]?.shift();
-    if (next !== undefined) dealt.push(next);
-  }
-  return Buffer.concat(dealt);
-}
-
-const UNKNOWN_FIELDS = [
-  Buffer.concat([tag(100, 0), varint(2 ** 40)]),
-  Buffer.concat([tag(101, 1), Buffer.alloc(8, 1)]),
-  Buffer.concat([tag(102, 5), Buffer.alloc(4, 2)]),
-  delimited(103, Buffer.from('something of a later version')),
-];
+import {
+  UNKNOWN_FIELDS,
+  columnPieces,
+  delimited,
+  fixed,
+  interleaved,
+  tag,
+  varint,
+  type Column,
+  type Form,
+} from '#test/support/protobuf-bytes.js';
 
 // ---- what is written ----
 

@@ -25,9 +25,10 @@ export function splitBatch(pieces: readonly Buffer[], layout: BatchLayout): Spli
     if (end <= first.length) return undefined;
     const found = findHeadColumns(first, reader.at, end, layout);
     if (found === undefined) return undefined;
-    const payload = slices(pieces, found.payloadStart, end);
+    const payload = new PayloadPieces(slices(pieces, found.payloadStart, end));
+    if (payload.leftBytes < end - found.payloadStart) return undefined;
     const behind = Buffer.concat(slices(pieces, end, Infinity));
-    const batch = { ...found, bytes: first, payload: new PayloadPieces(payload) };
+    const batch = { ...found, bytes: first, payload };
     if (behind.length === 0) return { batch, seal: undefined };
     if (behind.length !== SEAL_BYTES || behind[0] !== SEAL_TAG) return undefined;
     return { batch, seal: readSealOf(slices(pieces, 0, end), behind.readUInt32LE(1)) };
