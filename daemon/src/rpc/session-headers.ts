@@ -5,7 +5,7 @@ import { VERSION } from '../runtime/version.js';
 
 export const SESSION_PATH = '/blkferry.storage.v1.Storage/OpenSession';
 const CONTENT_TYPE = 'application/grpc';
-/** A length of ours; gRPC has no limit for it, and HTTP/2's is 16 KiB for all headers. */
+/** Encoded. A length of ours; gRPC has no limit for it, and HTTP/2's is 16 KiB for all headers. */
 const MESSAGE_CHARS_MAX = 3000;
 
 export interface CallEnd {
@@ -70,17 +70,20 @@ export function endOf(fields: readonly HeaderField[], isLast: boolean): CallEnd 
   return isLast ? { code: status.UNKNOWN, details: 'the call ended without a status' } : undefined;
 }
 
-/** Printable ASCII but % as it is, all else as the bytes of UTF-8. */
+/** Printable ASCII but % as it is, all else as the bytes of UTF-8; whole characters, as many as there is room for. */
 function percentEncoded(text: string): string {
-  const bytes = Buffer.from(text.slice(0, MESSAGE_CHARS_MAX));
   let encoded = '';
-  for (const byte of bytes) {
-    encoded +=
-      byte >= 0x20 && byte <= 0x7e && byte !== 0x25
-        ? String.fromCharCode(byte)
-        : `%${byte.toString(16).toUpperCase().padStart(2, '0')}`;
+  for (const character of text) {
+    const next = /^[ -$&-~]$/.test(character) ? character : escaped(character);
+    if (encoded.length + next.length > MESSAGE_CHARS_MAX) break;
+    encoded += next;
   }
   return encoded;
+}
+
+function escaped(character: string): string {
+  const hexadecimal = Buffer.from(character).toString('hex').toUpperCase();
+  return hexadecimal.replace(/../g, '%$&');
 }
 
 /** What is no valid encoding stays as it came: it is a sentence for people. */
