@@ -42,7 +42,9 @@ export class Http2Session {
       { endStream: false },
     );
     this.stream.on('response', (headers) => this.said.push(textOf(headers)));
-    this.stream.on('trailers', (headers: http2.IncomingHttpHeaders) => this.said.push(textOf(headers)));
+    this.stream.on('trailers', (headers: http2.IncomingHttpHeaders) =>
+      this.said.push(textOf(headers)),
+    );
     this.stream.on('data', (chunk: Buffer) => {
       this.#received = Buffer.concat([this.#received, chunk]);
     });
@@ -69,8 +71,10 @@ export class Http2Session {
     return frame;
   }
 
-  /** Waits for the end of the stream. */
+  /** Waits for the status, then for the end of the stream. */
   async ended(): Promise<string[]> {
+    await until(() => this.isClosed || this.said.some((one) => one.startsWith('grpc-status=')));
+    this.stream.end();
     await until(() => this.isClosed);
     return this.said;
   }
