@@ -6,14 +6,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { BLOCK_OPERATION, type BlockRequestKind } from '#daemon/block/block-request.js';
-import { StorageError } from '#daemon/rpc/storage-error.js';
-import {
-  decodeClientFrame,
-  decodeClientPieces,
-  decodeNodeFrame,
-  decodeNodePieces,
-} from '#daemon/rpc/storage-frame.js';
-import type { ClientFrame, NodeFrame } from '#daemon/rpc/storage-messages.js';
+import { decodeClientFrame, decodeClientPieces } from '#daemon/rpc/storage-frame.js';
+import { assertSameInPieces, frameOutcome } from '#test/support/frame-outcome.js';
 import { cut, cuts, pattern } from '#test/support/nbd-bytes.js';
 import {
   UNKNOWN_FIELDS,
@@ -27,39 +21,6 @@ import {
   type Column,
   type Form,
 } from '#test/support/protobuf-bytes.js';
-
-/** A frame without regard to how its payload lies in memory, or why it was refused. */
-function outcomeOf(decode: () => ClientFrame | NodeFrame): unknown {
-  try {
-    const frame = decode();
-    switch (frame.kind) {
-      case 'requests':
-        return { ...frame, requests: frame.requests.map(inOnePiece) };
-      case 'replies':
-        return { ...frame, results: frame.results.map(inOnePiece) };
-      default:
-        return frame;
-    }
-  } catch (error) {
-    assert.ok(error instanceof StorageError, String(error));
-    return `${error.kind}: ${error.message}`;
-  }
-}
-
-function inOnePiece(part: { readonly payload: readonly Buffer[] }): object {
-  return { ...part, payload: Buffer.concat(part.payload) };
-}
-
-function sameInPieces(frame: Buffer, pieces: readonly Buffer[]): void {
-  assert.deepEqual(
-    outcomeOf(() => decodeClientPieces(pieces)),
-    outcomeOf(() => decodeClientFrame(frame)),
-  );
-  assert.deepEqual(
-    outcomeOf(() => decodeNodePieces(pieces)),
-    outcomeOf(() => decodeNodeFrame(frame)),
-  );
-}
 
 // ---- frames of any writer ----
 
@@ -157,7 +118,7 @@ describe('a frame in pieces', () => {
   it('is the same as the whole frame, whoever wrote it', () => {
     fc.assert(
       fc.property(fc.oneof(anyRequests, anyReplies), anyCut, (frame, lengths) => {
-        sameInPieces(frame, cut(frame, lengths));
+        assertSameInPieces(frame, cut(frame, lengths));
       }),
       { numRuns: 1000 },
     );
@@ -179,7 +140,7 @@ describe('a frame in pieces', () => {
               frame.subarray(place + leftOut),
             ]);
           }
-          sameInPieces(frame, cut(frame, lengths));
+          assertSameInPieces(frame, cut(frame, lengths));
         },
       ),
       { numRuns: 3000 },
@@ -194,7 +155,7 @@ describe('a frame in pieces', () => {
         anyCut,
         (whole, missing, lengths) => {
           const frame = whole.subarray(0, Math.max(0, whole.length - missing));
-          sameInPieces(frame, cut(frame, lengths));
+          assertSameInPieces(frame, cut(frame, lengths));
         },
       ),
       { numRuns: 1000 },
@@ -253,12 +214,12 @@ describe('a write in pieces', () => {
     for (let bit = 0; bit < frame.length * 8; bit += 1) {
       const changed = Buffer.from(frame);
       changed[bit >> 3]! ^= 1 << (bit & 7);
-      const outcome = outcomeOf(() => decodeClientPieces(cut(changed, [60, 20, 100])));
+      const outcome = frameOutcome(() => decodeClientPieces(cut(changed, [60, 20, 100])));
       assert.notDeepEqual(
         outcome,
-        outcomeOf(() => decodeClientFrame(frame)),
+        frameOutcome(() => decodeClientFrame(frame)),
       );
-      sameInPieces(changed, cut(changed, [60, 20, 100]));
+      assertSameInPieces(changed, cut(changed, [60, 20, 100]));
     }
   });
 

@@ -1,9 +1,11 @@
 /** Everything that is fuzzed, by name. */
 import type { FuzzTarget } from '../fuzz-target.js';
 import { HEADER_BLOCKS } from './header-blocks.js';
+import { HTTP2_CLIENT, HTTP2_SERVER } from './http2-streams.js';
 import { ATTACHMENT_FILE, REPLAY_IDENTITY, VOLUME_RECORDS } from './kept-records.js';
 import { NBD_CLIENT_HANDSHAKE, NBD_SERVER_HANDSHAKE } from './nbd-handshakes.js';
 import { NBD_REPLIES, NBD_REQUESTS } from './nbd-streams.js';
+import { PIECEWISE_FRAMES } from './piecewise-frames.js';
 import { REPLAY_SEGMENTS } from './replay-segments.js';
 import { CONFIGURATION, RULE_FILES } from './settings-files.js';
 import { REPLY_FRAMES, REQUEST_FRAMES } from './storage-frames.js';
@@ -16,8 +18,11 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   NBD_REPLIES,
   REQUEST_FRAMES,
   REPLY_FRAMES,
+  PIECEWISE_FRAMES,
   UNARY_MESSAGES,
   HEADER_BLOCKS,
+  HTTP2_SERVER,
+  HTTP2_CLIENT,
   REPLAY_SEGMENTS,
   REPLAY_IDENTITY,
   VOLUME_RECORDS,
