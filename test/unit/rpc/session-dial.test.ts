@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { after, describe, it } from 'node:test';
+import { DialTurns } from '#daemon/rpc/dial-turns.js';
 import { sessionTarget } from '#daemon/rpc/session-dial.js';
 import { TlsMaterial } from '#daemon/security/tls-material.js';
 import { TestAuthority } from '#test/support/certificates.js';
@@ -28,8 +29,7 @@ describe('sessionTarget', () => {
       const target = sessionTarget({ address, insecure }, 'node');
       assert.equal(target.authority, address);
       assert.equal(target.isTls, false);
-      const { socket, ready } = target.connect();
-      assert.equal(await ready, socket);
+      const socket = await target.connect().ready;
       assert.equal(socket.remotePort, port);
       socket.destroy();
     }
@@ -38,9 +38,7 @@ describe('sessionTarget', () => {
     await new Promise<void>((resolve) => server.listen(place, resolve));
     const target = sessionTarget({ address: `unix:${place}`, insecure }, 'node');
     assert.equal(target.authority, 'localhost');
-    const { socket, ready } = target.connect();
-    await ready;
-    socket.destroy();
+    (await target.connect().ready).destroy();
     server.close();
   });
 
@@ -49,8 +47,18 @@ describe('sessionTarget', () => {
     await assert.rejects(nobody.ready, { code: 'ENOENT' });
     const port = await listening('127.0.0.1');
     const given = sessionTarget({ address: `127.0.0.1:${port}`, insecure }, 'node').connect();
-    given.socket.destroy();
+    given.cancel();
     await assert.rejects(given.ready, /Socket closed/);
+  });
+
+  it('connects in its turn, and not at all if nobody waits for it any more', async () => {
+    const address = `127.0.0.1:${await listening('127.0.0.1')}`;
+    const target = sessionTarget({ address, insecure }, 'node', new DialTurns(1));
+    const [first, second, third] = [target.connect(), target.connect(), target.connect()];
+    second.cancel();
+    (await first.ready).destroy();
+    await assert.rejects(second.ready, /nobody waits for the connection/);
+    (await third.ready).destroy();
   });
 
   it('goes beyond this machine with TLS, or where plain text was allowed', () => {
@@ -68,8 +76,7 @@ describe('sessionTarget', () => {
   it('says what is wrong with a server that does not speak TLS', async () => {
     const address = `127.0.0.1:${await listening('127.0.0.1')}`;
     const tls = TlsMaterial.load(new TestAuthority(folder).issue(), Date.now());
-    const { ready, socket } = sessionTarget({ address, insecure, tls }, 'node').connect();
+    const { ready } = sessionTarget({ address, insecure, tls }, 'node').connect();
     await assert.rejects(ready, /node 127\.0\.0\.1:\d+/);
-    assert.equal(socket.destroyed, true);
   });
 });

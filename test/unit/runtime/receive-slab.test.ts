@@ -1,0 +1,67 @@
+/** Where received bytes lie: side by side, and never on top of others. */
+import assert from 'node:assert/strict';
+import net from 'node:net';
+import { describe, it } from 'node:test';
+import { ReceiveSlab, readIntoSlab } from '#daemon/runtime/receive-slab.js';
+import { temporaryFolder } from '#test/support/temporary-folder.js';
+
+const KIB = 1024;
+
+describe('ReceiveSlab', () => {
+  it('lays what is received side by side, and leaves what is there as it is', () => {
+    const slab = new ReceiveSlab();
+    const views = Array.from({ length: 500 }, (_, index) => {
+      slab.offer().fill(index, 0, 1000);
+      return slab.take(1000);
+    });
+    assert.ok(views.every((view, index) => view.every((byte) => byte === index % 256)));
+    assert.ok(new Set(views.map(({ buffer }) => buffer)).size < 12);
+  });
+
+  it('has room for a read of some length, whatever was received before', () => {
+    const slab = new ReceiveSlab();
+    for (let index = 0; index < 100; index += 1) {
+      assert.ok(slab.offer().length >= 16 * KIB);
+      slab.take(5000);
+    }
+  });
+
+  it('grows while reads fill it, up to a megabyte, and shrinks when they do not', () => {
+    const slab = new ReceiveSlab();
+    const lengths = Array.from({ length: 7 }, () => slab.take(slab.offer().length).length / KIB);
+    assert.deepEqual(lengths, [64, 128, 256, 512, 1024, 1024, 1024]);
+    let small = 0;
+    for (let index = 0; index < 4000; index += 1) {
+      small = slab.offer().buffer.byteLength / KIB;
+      slab.take(4096);
+    }
+    assert.equal(small, 64);
+  });
+});
+
+describe('readIntoSlab', () => {
+  const folder = temporaryFolder();
+
+  it('gives a socket data events, which can be paused, and its end', async () => {
+    const sent = Buffer.alloc(3_000_000, 'abcdefgh');
+    const server = net.createServer((other) => other.end(sent));
+    await new Promise<void>((resolve) => server.listen(`${folder}/s`, resolve));
+    const socket: net.Socket = net.connect({
+      path: `${folder}/s`,
+      onread: readIntoSlab(() => socket),
+    });
+    const chunks: Buffer[] = [];
+    socket.on('data', (chunk: Buffer) => {
+      chunks.push(chunk);
+      socket.pause();
+      setImmediate(() => {
+        assert.equal(chunks.at(-1), chunk, 'nothing came while it was paused');
+        socket.resume();
+      });
+    });
+    await new Promise((resolve) => socket.once('end', resolve));
+    assert.ok(Buffer.concat(chunks).equals(sent));
+    socket.destroy();
+    server.close();
+  });
+});
