@@ -45,7 +45,8 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
   'write of 4 KiB, one': { kind: 'write', bytes: 4096, depth: 1, counted: ALL },
   'write of 4 KiB, 8 together': { kind: 'write', bytes: 4096, depth: 8, counted: ALL },
   'write of 4 KiB, one, write cache': {
-    ...{ kind: 'write', bytes: 4096, depth: 1, writeCache: true, counted: ['bufferBytes'] },
+    // How many go to the node together, and with that all else, is a matter of time.
+    ...{ kind: 'write', bytes: 4096, depth: 1, writeCache: true, counted: ['promises'] },
   },
   'read of 1 MiB, one': { kind: 'read', bytes: MIB, depth: 1, counted: ['bufferBytes'] },
   'write of 1 MiB, one': { kind: 'write', bytes: MIB, depth: 1, counted: ['bufferBytes'] },

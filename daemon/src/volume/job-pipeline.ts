@@ -70,8 +70,10 @@ export class JobPipeline {
   submit(request: BlockRequest, complete: BlockCompletion<BlockRequest>): void {
     const job = new Job(this.#nextSequence++, request, complete, 'client');
     this.#inFlight.add(job);
-    if (changesContent(request.kind)) this.#log.append(job.sequence, request);
-    this.#turn.expect();
+    if (changesContent(request.kind)) {
+      this.#log.append(job.sequence, request);
+      this.#turn.expect();
+    }
     const canGo = this.#session !== undefined && this.#window.isClear;
     if (!canGo || !this.#cache.admit(job)) this.#send(job);
   }
