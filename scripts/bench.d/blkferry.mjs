@@ -8,7 +8,7 @@ const PROGRAM_FOLDER = fileURLToPath(new URL('../../daemon/dist/program/', impor
 const COMMAND = path.join(PROGRAM_FOLDER, 'blkferry.js');
 
 /** V8's settings of the programs themselves; their first lines have them, which flags of ours replace. */
-const NODE_WORDS = ['--initial-old-space-size=128'];
+export const NODE_WORDS = ['--initial-old-space-size=128'];
 
 /** The node's, for reads that wait for a disk; in its first line too. */
 const THREADS = { UV_THREADPOOL_SIZE: '32' };
@@ -19,6 +19,11 @@ const NO_DEVICES = { BLKFERRY_DEVICE_MODE: 'none' };
 /** @returns what the program prints to --print-config, which tells the settings that it knows */
 export function printedConfig(name) {
   return run(process.execPath, [path.join(PROGRAM_FOLDER, `${name}.js`), '--print-config']);
+}
+
+/** The command `blkferry` to its end. @returns what it printed */
+export function runCommand(...words) {
+  return run(process.execPath, [COMMAND, ...words]);
 }
 
 /** @param options nodeWords: flags of Node; environment: settings */
@@ -91,28 +96,17 @@ export class Blkferry {
 
   async createVolume(name, sizeBytes, backend) {
     const words = backend === undefined ? [] : ['--backend', backend];
-    await this.#command(
-      'volume',
-      'create',
-      name,
-      String(sizeBytes),
-      ...words,
-      ...this.#nodeWords(),
-    );
+    await runCommand('volume', 'create', name, String(sizeBytes), ...words, ...this.#nodeWords());
   }
 
   /** @returns the address for NBD clients */
   async attach(name) {
     const words = ['attach', name, '--admin-socket', this.adminSocket, '--json'];
-    return JSON.parse(await this.#command(...words)).attachment.uris[0];
+    return JSON.parse(await runCommand(...words)).attachment.uris[0];
   }
 
   #nodeWords() {
     return ['--node', this.nodeAddress];
-  }
-
-  #command(...words) {
-    return run(process.execPath, [COMMAND, ...words]);
   }
 
   async stop() {

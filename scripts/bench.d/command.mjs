@@ -53,6 +53,19 @@ export function positive(option, text, otherwise) {
   throw new BenchFailure(`${option} ${text} is not a number above 0`, 2);
 }
 
+/** @param list names with commas, or undefined @returns those of `all`, by default all @throws BenchFailure */
+export function chosen(option, list, all, nameOf) {
+  if (list === undefined) return all;
+  return list.split(',').map((name) => {
+    const found = all.find((one) => nameOf(one) === name.trim());
+    if (found !== undefined) return found;
+    throw new BenchFailure(
+      `${option}: there is no ${name}; known: ${all.map(nameOf).join(', ')}`,
+      2,
+    );
+  });
+}
+
 /** @param cleanUp what a signal does before the process ends */
 export function stopOnSignals(cleanUp) {
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) {

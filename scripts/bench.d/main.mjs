@@ -10,12 +10,14 @@ import { drawFlameGraph } from './commands/flames.mjs';
 import { measureHops } from './commands/hops.mjs';
 import { measureSafety } from './commands/safety.mjs';
 import { measureScale } from './commands/scale.mjs';
+import { studyWays } from './commands/study.mjs';
 
 const COMMANDS = {
   hops: measureHops,
   flames: drawFlameGraph,
   safety: measureSafety,
   scale: measureScale,
+  study: studyWays,
 };
 
 async function main() {

@@ -2,7 +2,7 @@
 import path from 'node:path';
 import { parseArgs } from 'node:util';
 import { BenchFailure } from './bench-failure.mjs';
-import { dataFolder, positive } from './command.mjs';
+import { chosen, dataFolder, positive } from './command.mjs';
 import { LOADS } from './loads.mjs';
 import { TARGETS } from './targets.mjs';
 
@@ -88,16 +88,4 @@ function parse(words) {
 function rivals(list) {
   const names = Object.keys(TARGETS).filter((name) => name !== 'blkferry');
   return list === 'none' ? [] : chosen('--rivals', list, names, (name) => name);
-}
-
-function chosen(option, list, all, nameOf) {
-  if (list === undefined) return all;
-  return list.split(',').map((name) => {
-    const found = all.find((one) => nameOf(one) === name.trim());
-    if (found !== undefined) return found;
-    throw new BenchFailure(
-      `${option}: there is no ${name}; known: ${all.map(nameOf).join(', ')}`,
-      2,
-    );
-  });
 }

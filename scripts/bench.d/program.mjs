@@ -57,10 +57,12 @@ export async function run(name, args) {
 /**
  * Starts a server.
  * @param isReady resolves to true once it can be used; is given what it wrote to standard output
- * @returns {pid, stop, ended, output}; `ended` resolves when it ends by itself
+ * @param options hasChannel: it is a program of Node that answers messages
+ * @returns {pid, stop, ended, output, ask}; `ended` resolves when it ends by itself
  */
-export async function start(name, args, isReady, { environment } = {}) {
-  const { child, ended, text } = launch(name, args, ['ignore', 'pipe', 'pipe'], environment);
+export async function start(name, args, isReady, { environment, hasChannel = false } = {}) {
+  const stdio = ['ignore', 'pipe', 'pipe', ...(hasChannel ? ['ipc'] : [])];
+  const { child, ended, text } = launch(name, args, stdio, environment);
   let status;
   ended.then(
     (value) => (status = value),
@@ -84,7 +86,23 @@ export async function start(name, args, isReady, { environment } = {}) {
     await stop();
     throw new BenchFailure(`${command}: ${what}\n${text.messages}`);
   }
-  return { pid: child.pid, stop, ended, output: () => text.out };
+  const ask = (message) => asked(child, message, () => `${name}: ended\n${text.messages}`);
+  return { pid: child.pid, stop, ended, output: () => text.out, ask };
+}
+
+/** @returns the program's next message @throws BenchFailure if it ends before */
+function asked(child, message, words) {
+  return new Promise((resolve, reject) => {
+    const onClose = () => reject(new BenchFailure(words()));
+    child.once('close', onClose);
+    child.once('message', (answer) => {
+      child.removeListener('close', onClose);
+      resolve(answer);
+    });
+    child.send(message, (error) => {
+      if (error !== null) onClose();
+    });
+  });
 }
 
 /** @param address as for net.connect */

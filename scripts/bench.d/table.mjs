@@ -64,7 +64,7 @@ export function formatReport(results) {
 }
 
 /** Said first: others that wanted the processor change speed and latency more than the programs do. */
-function warnOfLoad({ loadAverageBefore, cores }) {
+export function warnOfLoad({ loadAverageBefore, cores }) {
   if (loadAverageBefore <= cores * BUSY_PER_CORE) return [];
   const load = loadAverageBefore.toFixed(1);
   return [
@@ -74,7 +74,8 @@ function warnOfLoad({ loadAverageBefore, cores }) {
   ];
 }
 
-function wrapped(sentence, indent = 0) {
+/** @returns lines of at most WIDTH_MAX, the further ones indented */
+export function wrapped(sentence, indent = 0) {
   const lines = [];
   for (const word of sentence.split(/(?<! ) (?! )/)) {
     const last = lines.at(-1);
@@ -85,7 +86,8 @@ function wrapped(sentence, indent = 0) {
   return lines;
 }
 
-function rows(targets, loads, cellOf) {
+/** @returns lines: a row for each load, a column for each target */
+export function rows(targets, loads, cellOf) {
   const line = (first, cells) =>
     [first.padEnd(LOAD_WIDTH), ...cells.map((cell) => cell.padStart(CELL_WIDTH))].join('');
   const head = line(
@@ -111,12 +113,12 @@ function formatLatency(microseconds) {
   return microseconds >= 10_000 ? `${(microseconds / 1000).toFixed(0)}k` : microseconds.toFixed(0);
 }
 
-function formatCpu(microseconds) {
+export function formatCpu(microseconds) {
   return microseconds >= 100 ? microseconds.toFixed(0) : microseconds.toFixed(1);
 }
 
 /** Three digits that mean something. */
-function formatNumber(value) {
+export function formatNumber(value) {
   if (value >= 10_000) return `${(value / 1000).toFixed(1)}k`;
   if (value >= 100) return value.toFixed(0);
   return value.toFixed(1);
