@@ -130,13 +130,14 @@ describe('a connection to a peer made of bytes', () => {
   });
 
   it('reads nothing behind a message that is none', async () => {
-    const { heard } = await server([
+    const { heard, socket } = await server([
       ...[CLIENT_PREFACE, CALL, data(grpcMessage('one'))],
       data(grpcMessage('two', 1)),
       ...[data(grpcMessage('three')), reset(8)],
     ]);
     await heard.untilHeard(/unreadable/);
-    await settle();
+    socket.write(Buffer.concat([data(grpcMessage('four')), reset(8)]));
+    for (let turn = 0; turn < 10; turn += 1) await settle();
     assert.deepEqual(heard.heard, [
       ...['headers', 'message 3'],
       'unreadable a message is compressed, which nobody asked for',
