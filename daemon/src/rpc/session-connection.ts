@@ -27,6 +27,8 @@ const FRAME_BYTES_MAX = 4 * 1024 * 1024;
 
 /** Answers to pings and settings that a peer does not read; more is somebody who wants our memory. */
 export const CONTROL_BYTES_MAX = 256 * 1024;
+/** For the kernel to take last words, for which it may never have room. */
+const PARTING_MS = 1000;
 
 export interface SessionConnectionEvents {
   headers(fields: readonly HeaderField[], isLast: boolean): void;
@@ -221,12 +223,11 @@ export class SessionConnection {
   abort(code: Http2ErrorCode, reason: string): void {
     if (this.#isOver) return;
     this.#isOver = true;
-    // Whoever does not read is not waited for.
-    const isRead = this.socket.writable && this.socket.writableLength === 0;
-    if (!isRead) this.socket.destroy();
+    // Whoever does not read is not waited for: not at all if more waits already, else not for long.
+    if (!this.socket.writable || this.socket.writableLength > 0) this.socket.destroy();
     else {
       this.socket.write(this.#stream.abortion(code, reason));
-      this.socket.destroySoon();
+      this.socket.setTimeout(PARTING_MS, () => this.socket.destroy()).destroySoon();
     }
   }
 
@@ -261,7 +262,6 @@ export class SessionConnection {
     this.events.failed(error);
   }
 
-  /** Throws nothing: it is called from timers too. */
   #control(bytes: Buffer): void {
     if (this.#isOver) return;
     this.#controlBytes += bytes.length;

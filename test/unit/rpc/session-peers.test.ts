@@ -258,6 +258,29 @@ describe('a connection to a peer made of bytes', () => {
     assert.deepEqual(peer.heard.heard, ['headers']);
   });
 
+  it('does not wait for ever if the kernel has no room for its last words', async () => {
+    /** Sends until the kernel's buffer is full, or so often. */
+    async function sent(countMax: number): Promise<[peer: Peer, count: number]> {
+      const peer = await server([CLIENT_PREFACE, ...LARGE_WINDOWS, CALL]);
+      await peer.heard.untilHeard(/headers/);
+      peer.socket.pause();
+      // What its buffer takes although nobody reads.
+      peer.heard.connection.send(pattern(100_000));
+      for (let turn = 0; turn < 10; turn += 1) await settle();
+      for (let count = 1; count <= countMax; count += 1) {
+        peer.heard.connection.send(pattern(20));
+        if (peer.heard.socket.writableLength > 0) return [peer, count - 1];
+      }
+      return [peer, countMax];
+    }
+    const [, fits] = await sent(1_000_000);
+    const [peer] = await sent(fits);
+    assert.equal(peer.heard.socket.writableLength, 0);
+    peer.heard.connection.abort('CANCEL', 'x'.repeat(200));
+    await until(() => peer.heard.socket.closed);
+    assert.deepEqual(peer.heard.heard, ['headers']);
+  });
+
   it('hands on in a moment what a window of short messages has kept', async () => {
     const { heard, socket } = await server([CLIENT_PREFACE, CALL]);
     await heard.untilHeard(/headers/);
