@@ -7,6 +7,7 @@ import path from 'node:path';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import { readBootId } from '../runtime/boot-id.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
+import { BusyPoll } from '../runtime/busy-poll.js';
 import type { Logger } from '../runtime/logger.js';
 import type { AttachRequestMessage } from '../rpc/admin-messages.js';
 import { isLocalNode } from '../rpc/node-address.js';
@@ -27,11 +28,16 @@ export interface OpenedVolume {
 }
 
 export class VolumeOpener {
+  /** One for all volumes: there is one event loop. */
+  readonly #busyPoll: BusyPoll;
+
   constructor(
     readonly config: DaemonConfig,
     readonly pool: StoragePool,
     readonly logger: Logger,
-  ) {}
+  ) {
+    this.#busyPoll = new BusyPoll(config.busy_poll);
+  }
 
   /** What is to be kept of a new attachment. @throws StorageError if there is no such volume, or no node */
   async newRecord(
@@ -85,6 +91,7 @@ export class VolumeOpener {
       clock: SYSTEM_CLOCK,
       // By then gRPC has handed the frame to the socket: the log is written while the node works.
       defer: setImmediate,
+      expectation: this.#busyPoll,
       onState: (state) => {
         const detail = 'detail' in state ? state.detail : '';
         const fields = {

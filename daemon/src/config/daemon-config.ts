@@ -112,6 +112,11 @@ export const DAEMON_SETTINGS = {
     ['off', 'on'],
     'When a write is answered. off: when the node has it; on: when the replay log in the runtime directory has it, which is sooner. With on an error of the node, as when its disk is full, comes too late for the write: the volume then refuses everything until the daemon is restarted, and a guest that migrates may miss its last writes. A flush means the same with both.',
   ),
+  busy_poll: integer(
+    200,
+    { min: 0, max: 1000 },
+    'Longest time, in microseconds, for which the daemon looks for the next request of a client that has one at a time, and for its answer, instead of sleeping: waking up takes longer than that. It does so only while such waits have been short, and for one busy volume. It costs processor time that nobody else wanted in that moment; 0 switches it off.',
+  ),
   read_ahead: bytes(
     128 * KIB,
     { min: 0, max: 4 * MIB },

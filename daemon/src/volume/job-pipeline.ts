@@ -16,6 +16,7 @@ import { StorageError } from '../rpc/storage-error.js';
 import { TurnEnd } from '../runtime/turn-end.js';
 import type { StorageSession } from '../transport/storage-client.js';
 import { flushDetail, misfit, replayDetail, unasked, unwrittenDetail } from './answer-check.js';
+import { ClientWaits } from './client-waits.js';
 import { InFlightTable, Job } from './in-flight.js';
 import type { PipelineOptions, SessionTerms } from './pipeline-options.js';
 import type { ReplayLog } from './replay-log.js';
@@ -28,7 +29,8 @@ import { countAnswer, countLost, newCounters, type VolumeCounters } from './volu
 
 export class JobPipeline {
   readonly counters: VolumeCounters = newCounters();
-  readonly #inFlight: InFlightTable;
+  readonly inFlight: InFlightTable;
+  readonly clients: ClientWaits;
   readonly #log: ReplayLog;
   readonly #window = new SendWindow();
   readonly #resend = new Resend();
@@ -42,20 +44,13 @@ export class JobPipeline {
   readonly #turn: TurnEnd;
 
   constructor(readonly options: PipelineOptions) {
-    this.#inFlight = new InFlightTable(options.limits);
+    this.inFlight = new InFlightTable(options.limits);
+    this.clients = new ClientWaits(options.expectation);
     this.#log = options.replayLog;
-    this.#source = new ResendSource(this.#log, this.#inFlight);
+    this.#source = new ResendSource(this.#log, this.inFlight);
     this.#cache = new WriteCache(options.writeCache, options.clock, this.#sendGathered);
     this.#turn = new TurnEnd(options.defer, this.#endTurn);
     this.#nextSequence = this.#log.lastSequence + 1;
-  }
-
-  get requestsInFlight(): number {
-    return this.#inFlight.count;
-  }
-
-  get bytesInFlight(): number {
-    return this.#inFlight.bytes;
   }
 
   get writeVerifier(): bigint | undefined {
@@ -63,13 +58,14 @@ export class JobPipeline {
   }
 
   hasRoom(): boolean {
-    return this.#inFlight.hasRoom() && this.#log.hasRoom();
+    return this.inFlight.hasRoom() && this.#log.hasRoom();
   }
 
   /** The request has been checked. Without a session it waits for the next one. */
   submit(request: BlockRequest, complete: BlockCompletion<BlockRequest>): void {
     const job = new Job(this.#nextSequence++, request, complete, 'client');
-    this.#inFlight.add(job);
+    this.inFlight.add(job);
+    this.clients.asked();
     if (changesContent(request.kind)) {
       this.#log.append(job.sequence, request);
       this.#turn.expect();
@@ -81,7 +77,7 @@ export class JobPipeline {
   /** A read whose client has not asked yet: it is not counted, and fails when the session does not come back. */
   submitAhead(request: BlockRequest, complete: BlockCompletion<BlockRequest>): void {
     const job = new Job(this.#nextSequence++, request, complete, 'read-ahead');
-    this.#inFlight.add(job);
+    this.inFlight.add(job);
     this.#send(job);
   }
 
@@ -90,7 +86,7 @@ export class JobPipeline {
     if (this.#backgroundFlush !== undefined) return;
     const job = new Job(this.#nextSequence++, flushRequest(), () => undefined, 'background-flush');
     this.#backgroundFlush = job;
-    this.#inFlight.add(job);
+    this.inFlight.add(job);
     this.#turn.expect();
     this.#send(job);
   }
@@ -107,7 +103,7 @@ export class JobPipeline {
     this.#resend.begin(this.#nextSequence, parts);
     const sequences = parts.map((_part, index) => this.#nextSequence + index);
     this.#nextSequence += parts.length;
-    for (const { before, after } of this.#inFlight.renumberOthers(this.#nextSequence)) {
+    for (const { before, after } of this.inFlight.renumberOthers(this.#nextSequence)) {
       if (before === this.#backgroundFlush) this.#backgroundFlush = after;
       sequences.push(after.sequence);
       this.#nextSequence = after.sequence + 1;
@@ -148,15 +144,16 @@ export class JobPipeline {
     this.#window.shut();
     this.#cache.forget();
     this.#backgroundFlush = undefined;
-    const jobs = [...this.#inFlight.values()].sort((left, right) => left.sequence - right.sequence);
+    const jobs = [...this.inFlight.values()].sort((left, right) => left.sequence - right.sequence);
     for (const job of jobs) {
       if (job.isAnswered && log === 'forget') continue;
-      this.#inFlight.take(job.sequence);
+      this.inFlight.take(job.sequence);
       if (job.origin === 'read-ahead') job.complete(job.request, failed(error));
       if (job.origin !== 'client' || job.isAnswered) continue;
       if (log === 'forget' && changesContent(job.request.kind)) this.#log.remove(job.sequence);
       const result = failed(error);
       countAnswer(this.counters, job.request, result);
+      this.clients.answered();
       job.complete(job.request, result);
     }
     this.options.onProgress();
@@ -164,11 +161,11 @@ export class JobPipeline {
 
   /** @returns why the answer cannot be */
   #jobDone(sequence: number, answer: BlockResult): StorageError | undefined {
-    const job = this.#inFlight.get(sequence);
+    const job = this.inFlight.get(sequence);
     if (job === undefined) return unasked(sequence);
     const lie = misfit(job, answer);
     if (lie !== undefined) return lie;
-    this.#inFlight.take(sequence);
+    this.inFlight.take(sequence);
     this.#window.release(job);
     this.#settle(job, answer);
     return undefined;
@@ -185,7 +182,7 @@ export class JobPipeline {
       return undefined;
     }
     if (result === undefined) return undefined;
-    const owner = this.#inFlight.take(part.sequence);
+    const owner = this.inFlight.take(part.sequence);
     if (owner !== undefined) this.#settle(owner, result);
     if (isFlushPart(part) && answer.error !== undefined) this.#undurable(flushDetail(answer.error));
     return undefined;
@@ -206,14 +203,13 @@ export class JobPipeline {
   }
 
   #flushed({ sequence }: Job): void {
-    const below = durableBelow(sequence, this.#inFlight.values());
+    const below = durableBelow(sequence, this.inFlight.values());
     this.#log.dropBelow(Math.min(below, this.#resend.owedFrom));
   }
 
   /**
-   * What a node could not make durable it may forget at any time, so nothing more is read from it before the log
-   * has been sent again; the node may not have thought of that (storage.proto, contract 4). Who asked for a flush is
-   * told; if nobody did, and it does not end, the volume fails as one whose node is away.
+   * What a node could not make durable it may forget at any time, so nothing more is read from it before the log has been
+   * sent again, should it not have thought of that (storage.proto, contract 4). Who asked for a flush is told.
    */
   #undurable(sentence: string): void {
     this.#writeVerifier = undefined;
@@ -224,13 +220,15 @@ export class JobPipeline {
     // In the log before it is answered. Nothing to do unless the answer came in the turn of the request.
     this.#commitLog();
     countAnswer(this.counters, job.request, result);
+    this.clients.answered();
     job.complete(job.request, result);
   }
 
   #answerEarly(job: Job): void {
-    if (this.#inFlight.get(job.sequence) !== job) return;
+    if (this.inFlight.get(job.sequence) !== job) return;
     job.isAnswered = true;
     countAnswer(this.counters, job.request, DONE);
+    this.clients.answered();
     job.complete(job.request, DONE);
   }
 
@@ -285,7 +283,7 @@ export class JobPipeline {
       const isPart = sequence < this.#resend.endSequence;
       const job = isPart
         ? this.#resend.jobAt(sequence, (part) => this.#partJob(sequence, part))
-        : this.#inFlight.get(sequence);
+        : this.inFlight.get(sequence);
       if (job === undefined) {
         this.#window.skip();
       } else {

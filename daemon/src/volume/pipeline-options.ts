@@ -1,6 +1,7 @@
 /** What the pipeline of a volume's requests needs of its volume, and of a session that opens. */
 import type { StorageError } from '../rpc/storage-error.js';
 import type { Clock } from '../runtime/clock.js';
+import type { Expectation } from './client-waits.js';
 import type { InFlightLimits } from './in-flight.js';
 import type { ReplayLog } from './replay-log.js';
 
@@ -10,6 +11,8 @@ export interface PipelineOptions {
   /** Changes are answered when the replay log has them (write-cache.ts). */
   readonly writeCache: boolean;
   readonly clock: Clock;
+  /** Is told when clients ask and are answered; absent: nobody is. */
+  readonly expectation?: Expectation | undefined;
   /** Runs a callback later in the current turn of the event loop, after what was sent is on its way. */
   readonly defer: (callback: () => void) => void;
   /** An answered write is lost, or cannot be kept: nothing may go on. */

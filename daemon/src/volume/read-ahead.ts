@@ -63,13 +63,15 @@ export class ReadAhead {
     facts: DeviceFacts,
     isWriter: boolean,
   ): void {
-    const isAlone = this.pipeline.requestsInFlight === this.#fetchesUnderWay;
+    const isAlone = this.pipeline.inFlight.count === this.#fetchesUnderWay;
     if (changesContent(request.kind)) this.#void(request);
     const payload = request.kind === 'read' ? this.#at(request) : undefined;
     if (payload === undefined) this.pipeline.submit(request, complete);
     else {
       const result = { ...DONE, payload };
       countAnswer(this.pipeline.counters, request, result);
+      this.pipeline.clients.asked();
+      this.pipeline.clients.answered();
       complete(request, result);
     }
     if (this.#follows(request, isAlone && isWriter)) this.#fetchBehind(facts);

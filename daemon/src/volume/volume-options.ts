@@ -7,7 +7,7 @@ import type { VolumeState } from './volume-state.js';
 
 export interface VolumeOptions extends Pick<
   PipelineOptions,
-  'limits' | 'replayLog' | 'writeCache' | 'defer'
+  'limits' | 'replayLog' | 'writeCache' | 'defer' | 'expectation'
 > {
   readonly link: LinkOptions;
   /** How long requests wait for a node that is away before they fail with EIO; Infinity waits for ever. */

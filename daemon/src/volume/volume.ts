@@ -107,11 +107,11 @@ export class Volume implements PacedBlockDevice {
   }
 
   get requestsInFlight(): number {
-    return this.#pipeline.requestsInFlight;
+    return this.#pipeline.inFlight.count;
   }
 
   get bytesInFlight(): number {
-    return this.#pipeline.bytesInFlight;
+    return this.#pipeline.inFlight.bytes;
   }
 
   /** Payload bytes of writes that no flush has covered. */
