@@ -5,6 +5,7 @@
  */
 import fs from 'node:fs';
 import path from 'node:path';
+import { Gatherer } from '#daemon/runtime/gatherer.js';
 import { HEADER_BYTES, pushRecord } from '#daemon/volume/replay-record.js';
 import { ReplayFile, type RecoveredReplay } from '#daemon/volume/replay-file.js';
 import type { ReplayOwner } from '#daemon/volume/replay-identity.js';
@@ -101,9 +102,9 @@ interface Uncommitted {
 }
 
 function toBytes({ record, position, payload }: Uncommitted): Buffer[] {
-  const pieces: Buffer[] = [];
+  const pieces = new Gatherer(4096);
   pushRecord(pieces, record, position.segment, payload.length === 0 ? [] : [payload]);
-  return pieces;
+  return pieces.take();
 }
 
 function withoutEnd(one: Uncommitted): Buffer[] {

@@ -1,11 +1,9 @@
 /**
  * A connection for one session: gRPC's OpenSession on an HTTP/2 connection of its own, without grpc-js and Node's
  * HTTP/2 below it, which cost more than all the rest of a request's way (scripts/bench study). On the wire it is the
- * same; at the other end of it may be any gRPC library. Messages go out as they lie in memory, and come in as views
- * onto what was received.
+ * same; at its other end may be any gRPC library. Messages go out from where they lie, and come in as views.
  *
- * Both ends share this: frames of messages, flow control, what ends a connection. Headers and statuses are
- * session-call.ts (the client's) and served-session.ts (the node's).
+ * Both ends share this; headers and statuses are session-call.ts (the client's) and served-session.ts (the node's).
  */
 import type { Socket } from 'node:net';
 import { FRAME, FRAME_HEADER_BYTES } from '../http2/constants.js';
@@ -25,6 +23,8 @@ import { StorageError } from './storage-error.js';
 /** Longest DATA frame: most messages are one. Shorter ones cost time, and the next cannot begin before. */
 const FRAME_BYTES_MAX = 4 * 1024 * 1024;
 
+/** A frame of small writes and their columns: so it is one piece. */
+const GATHERED_BYTES = 320 * 1024;
 /** Answers to pings and settings that a peer does not read; more is somebody who wants our memory. */
 export const CONTROL_BYTES_MAX = 256 * 1024;
 /** For the kernel to take last words, for which it may never have room. */
@@ -68,7 +68,7 @@ export class SessionConnection {
     readonly events: SessionConnectionEvents,
     extensions: readonly (readonly [number, number])[] = [],
   ) {
-    this.#gatherer = new WriteGatherer(socket);
+    this.#gatherer = new WriteGatherer(socket, GATHERED_BYTES);
     this.#assembler = new MessageAssembler(MESSAGE_BYTES_MAX, (pieces) => {
       if (this.#isPaused) this.#kept.push(pieces);
       else if (!this.#isOver) events.message(pieces);

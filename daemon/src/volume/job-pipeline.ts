@@ -1,6 +1,6 @@
 /**
- * The way of a volume's requests: admitted, logged, sent, answered; and, after a reconnect, sent again. It knows what
- * is in flight, what is logged and which session there is, and nothing of why: states and time limits are volume.ts's.
+ * The way of a volume's requests: admitted, logged, sent, answered; after a reconnect, sent again. It knows what is in
+ * flight, what is logged and which session there is, and nothing of why: states and time limits are volume.ts's.
  */
 import type { BlockError } from '../block/block-error.js';
 import {
@@ -37,7 +37,7 @@ export class JobPipeline {
   readonly #source: ResendSource;
   readonly #cache: WriteCache;
   #session: StorageSession | undefined;
-  /** Of the node's run that took the writes in the log; undefined: of an unknown run, before the first session. */
+  /** Of the node's run that took the writes in the log; undefined before the first session. */
   #writeVerifier: bigint | undefined;
   #nextSequence: number;
   #backgroundFlush: Job | undefined;
@@ -49,7 +49,8 @@ export class JobPipeline {
     this.#log = options.replayLog;
     this.#source = new ResendSource(this.#log, this.inFlight);
     this.#cache = new WriteCache(options.writeCache, options.clock, this.#sendGathered);
-    this.#turn = new TurnEnd(options.defer, this.#endTurn);
+    // Where writes wait for the log and not for the node, it is written at once.
+    this.#turn = new TurnEnd(options.writeCache ? queueMicrotask : options.defer, this.#endTurn);
     this.#nextSequence = this.#log.lastSequence + 1;
   }
 
@@ -85,8 +86,7 @@ export class JobPipeline {
   flushInBackground(): void {
     if (this.#backgroundFlush !== undefined) return;
     const job = new Job(this.#nextSequence++, flushRequest(), () => undefined, 'background-flush');
-    this.#backgroundFlush = job;
-    this.inFlight.add(job);
+    this.inFlight.add((this.#backgroundFlush = job));
     this.#turn.expect();
     this.#send(job);
   }

@@ -20,6 +20,7 @@
 import fs from 'node:fs';
 import path from 'node:path';
 import { payloadBytes } from '../block/block-request.js';
+import { Gatherer } from '../runtime/gatherer.js';
 import {
   parseReplayIdentity,
   replayIdentityText,
@@ -39,6 +40,8 @@ import type { ReplayPosition, ReplayRecord, ReplayStore } from './replay-store.j
 const SEGMENT_BYTES = 8 * 1024 * 1024;
 /** Files kept for the next segments. Half of the default replay_bytes_max: a flush comes before there are more. */
 const SPARES_MAX = 4;
+/** What is written at a time: a frame's worth of small writes. */
+const PENDING_BYTES = 320 * 1024;
 /** Below this an empty log is truncated; above it the file is worth to be written over. */
 const REUSE_BYTES = 256 * 1024;
 
@@ -65,7 +68,7 @@ export class ReplayFile implements ReplayStore {
   #current: Segment;
   /** Bytes written to the current segment. */
   #writtenBytes = 0;
-  #pending: Buffer[] = [];
+  readonly #pending = new Gatherer(PENDING_BYTES);
   #pendingBytes = 0;
   #identity: ReplayIdentity;
 
@@ -114,11 +117,11 @@ export class ReplayFile implements ReplayStore {
 
   commit(): void {
     if (this.#pendingBytes === 0) return;
-    const buffers = this.#pending;
+    const pieces = this.#pending.take();
     const expectedBytes = this.#pendingBytes;
-    this.#pending = [];
     this.#pendingBytes = 0;
-    const writtenBytes = fs.writevSync(this.#current.fd, buffers, this.#writtenBytes);
+    const writtenBytes = writeAt(this.#current.fd, pieces, this.#writtenBytes);
+    this.#pending.reuse();
     if (writtenBytes !== expectedBytes) {
       // A short write on tmpfs means that it is full.
       throw Object.assign(new Error(`${this.folder}: no space left`), { code: 'ENOSPC' });
@@ -146,7 +149,8 @@ export class ReplayFile implements ReplayStore {
 
   forgetBelow(sequence: number): void {
     if (sequence === Infinity) {
-      this.#pending = [];
+      this.#pending.take();
+      this.#pending.reuse();
       this.#pendingBytes = 0;
     }
     while (this.#segments.length > 1 && (this.#segments[0]?.lastSequence ?? Infinity) < sequence) {
@@ -223,6 +227,14 @@ export class ReplayFile implements ReplayStore {
     fs.writeFileSync(`${file}.new`, replayIdentityText(this.#identity), { mode: 0o600 });
     fs.renameSync(`${file}.new`, file);
   }
+}
+
+/** @returns how many bytes were written */
+function writeAt(fd: number, pieces: readonly Buffer[], offsetBytes: number): number {
+  const [only] = pieces;
+  return only !== undefined && pieces.length === 1
+    ? fs.writeSync(fd, only, 0, only.length, offsetBytes)
+    : fs.writevSync(fd, pieces, offsetBytes);
 }
 
 function segmentPath(folder: string, number: number): string {

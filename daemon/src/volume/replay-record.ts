@@ -15,6 +15,7 @@
  * which the same data is in danger on all of its way, and was measured at 45 % of the daemon's time for large writes.
  */
 import { BLOCK_OPERATION, payloadBytes } from '../block/block-request.js';
+import type { Gatherer } from '../runtime/gatherer.js';
 import { REPLAY_REMOVED, type ReplayPosition, type ReplayRecord } from './replay-store.js';
 
 const MAGIC = 0x42465233;
@@ -34,27 +35,28 @@ export function recordBytes(payloadLength: number): number {
 
 /** Adds a record to what is to be written. */
 export function pushRecord(
-  pieces: Buffer[],
+  gatherer: Gatherer,
   record: ReplayRecord,
   segment: number,
   payload: readonly Buffer[],
 ): void {
-  const frame = Buffer.allocUnsafe(HEADER_BYTES + END_BYTES);
-  frame.writeUInt32BE(MAGIC, 0);
-  writeUint64(frame, 8, record.sequence);
-  frame.writeUInt32BE(record.operation + record.flags * 256, 16);
-  frame.writeUInt32BE(payloadBytes(payload), 20);
-  writeUint64(frame, 24, record.offsetBytes);
-  writeUint64(frame, 32, record.lengthBytes);
-  frame.writeUInt32BE(segment, 40);
-  const digest = headerDigest(frame, 0);
-  frame.writeUInt32BE(digest, 4);
-  frame.writeUInt32BE(digest, HEADER_BYTES);
-  frame.writeInt32BE(~digest, HEADER_BYTES + 4);
-  pieces.push(frame.subarray(0, HEADER_BYTES));
+  const header = gatherer.reserve(HEADER_BYTES);
+  const at = gatherer.position;
+  header.writeUInt32BE(MAGIC, at);
+  writeUint64(header, at + 8, record.sequence);
+  header.writeUInt32BE(record.operation + record.flags * 256, at + 16);
+  header.writeUInt32BE(payloadBytes(payload), at + 20);
+  writeUint64(header, at + 24, record.offsetBytes);
+  writeUint64(header, at + 32, record.lengthBytes);
+  header.writeUInt32BE(segment, at + 40);
+  const digest = headerDigest(header, at);
+  header.writeUInt32BE(digest, at + 4);
+  gatherer.advance(at + HEADER_BYTES);
   if (payload.length === 0) return;
-  for (const piece of payload) pieces.push(piece);
-  pieces.push(frame.subarray(HEADER_BYTES));
+  for (const piece of payload) gatherer.push(piece);
+  const end = gatherer.reserve(END_BYTES);
+  const endAt = end.writeUInt32BE(digest, gatherer.position);
+  gatherer.advance(end.writeInt32BE(~digest, endAt));
 }
 
 /** FNV-1a over words: every bit of every word counts. @returns an unsigned 32-bit number */

@@ -3,6 +3,7 @@
  * throws; the records read are whole, inside the file, and written again are the same bytes; and a change of one
  * bit of their headers or ends ends the log at the latest there (tried where the input says).
  */
+import { Gatherer } from '#daemon/runtime/gatherer.js';
 import {
   HEADER_BYTES,
   pushRecord,
@@ -22,9 +23,9 @@ const WRITE: ReplayRecord = {
 };
 
 function toBytes(record: ReplayRecord, payload: Buffer): Buffer {
-  const pieces: Buffer[] = [];
+  const pieces = new Gatherer(4096);
   pushRecord(pieces, record, SEGMENT, payload.length === 0 ? [] : [payload]);
-  return Buffer.concat(pieces);
+  return Buffer.concat(pieces.take());
 }
 
 function seeds(): Buffer[] {

@@ -2,6 +2,7 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { parseReplayIdentity, replayIdentityText } from '#daemon/volume/replay-identity.js';
+import { Gatherer } from '#daemon/runtime/gatherer.js';
 import { pushRecord, readRecords } from '#daemon/volume/replay-record.js';
 import type { ReplayRecord } from '#daemon/volume/replay-store.js';
 
@@ -15,10 +16,10 @@ const WRITE: ReplayRecord = {
 
 /** One record with a digest that fits. */
 function record(changes: Partial<ReplayRecord>, payloadBytes: number): Buffer {
-  const pieces: Buffer[] = [];
+  const pieces = new Gatherer(4096);
   const payload = payloadBytes === 0 ? [] : [Buffer.alloc(payloadBytes, 1)];
   pushRecord(pieces, { ...WRITE, ...changes }, 1, payload);
-  return Buffer.concat(pieces);
+  return Buffer.concat(pieces.take());
 }
 
 describe('readRecords', () => {
