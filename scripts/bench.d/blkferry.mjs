@@ -94,9 +94,20 @@ export class Blkferry {
     return this.attach(name);
   }
 
+  /** @returns its id */
   async createVolume(name, sizeBytes, backend) {
     const words = backend === undefined ? [] : ['--backend', backend];
-    await runCommand('volume', 'create', name, String(sizeBytes), ...words, ...this.#nodeWords());
+    const output = await runCommand(
+      ...['volume', 'create', name, String(sizeBytes), '--json'],
+      ...words,
+      ...this.#nodeWords(),
+    );
+    return JSON.parse(output).volume.volumeId;
+  }
+
+  /** The file that holds the volume's data, with the node's own backend. */
+  dataFile(volumeId) {
+    return path.join(this.dataFolder, 'volumes', volumeId, 'data');
   }
 
   /** @returns the address for NBD clients */

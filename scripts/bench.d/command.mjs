@@ -86,14 +86,25 @@ export function wasStopped() {
   return isStopped;
 }
 
-/** Runs with a new folder in the data folder, and removes it; programs are ended with the process. */
+/**
+ * Runs with a new folder in the data folder, and removes it; programs are ended with the process.
+ * @param work is given the folder and `atEnd`, which takes what must be undone before the folder goes, the last first,
+ *   also after a signal
+ */
 export async function withFolder({ folder }, work) {
   const own = mkdtempSync(path.join(folder, 'blkferry-bench-'));
-  const remove = () => rmSync(own, { recursive: true, force: true });
-  stopOnSignals(async () => remove());
+  const undoing = [];
+  let ending;
+  const end = async () => {
+    while (undoing.length > 0) await undoing.pop()();
+    rmSync(own, { recursive: true, force: true });
+  };
+  // Once: a signal makes the work fail, and then both want it.
+  const endOnce = () => (ending ??= end());
+  stopOnSignals(endOnce);
   try {
-    return await work(own);
+    return await work(own, (undo) => undoing.push(undo));
   } finally {
-    remove();
+    await endOnce();
   }
 }

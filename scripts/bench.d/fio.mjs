@@ -11,23 +11,32 @@ const NANOSECONDS_PER_MICROSECOND = 1000;
 const MICROSECONDS_PER_MILLISECOND = 1000;
 
 /**
- * @param jobs each {name, uri, pattern, blockBytes, depth, clients, rate}; `clients` connections of their own
- *   (default 1), `rate` requests a second at most (default: as many as go)
+ * @param jobs each {name, uri, pattern, blockBytes, depth, clients, rate, delayMs, leadMs}; `clients` connections of
+ *   their own (default 1), `rate` requests a second at most (default: as many as go); it begins `delayMs` after the
+ *   others, or goes on for `leadMs` more (default 0)
  */
 export function fioWords(jobs, { sizeBytes, seconds }) {
   return [
     ...['--ioengine=nbd', '--thread', '--norandommap', '--randrepeat=0', '--time_based'],
-    ...[`--runtime=${seconds}`, `--size=${sizeBytes}`, '--group_reporting', '--output-format=json'],
+    ...[
+      `--runtime=${seconds * 1000}ms`,
+      `--size=${sizeBytes}`,
+      '--group_reporting',
+      '--output-format=json',
+    ],
     ...[`--percentile_list=${Object.values(PERCENTILES).map(Number).join(':')}`],
-    ...jobs.flatMap(jobWords),
+    ...jobs.flatMap((job) => jobWords(job, seconds)),
   ];
 }
 
-function jobWords({ name, uri, pattern, blockBytes, depth, clients = 1, rate }) {
+function jobWords(job, seconds) {
+  const { name, uri, pattern, blockBytes, depth, clients = 1, rate, delayMs, leadMs } = job;
   return [
     ...[`--name=${name}`, '--new_group', `--uri=${uri}`, `--rw=${pattern}`, `--bs=${blockBytes}`],
     ...[`--iodepth=${depth}`, `--numjobs=${clients}`],
     ...(rate === undefined ? [] : [`--rate_iops=${rate}`]),
+    ...(delayMs === undefined ? [] : [`--startdelay=${delayMs}ms`]),
+    ...(leadMs === undefined ? [] : [`--runtime=${seconds * 1000 + leadMs}ms`]),
   ];
 }
 

@@ -8,6 +8,7 @@ import { wasStopped } from './command.mjs';
 import { compare } from './commands/compare.mjs';
 import { drawFlameGraph } from './commands/flames.mjs';
 import { measureHops } from './commands/hops.mjs';
+import { measureNeighbours } from './commands/neighbour.mjs';
 import { measureSafety } from './commands/safety.mjs';
 import { measureScale } from './commands/scale.mjs';
 import { studyWays } from './commands/study.mjs';
@@ -15,6 +16,7 @@ import { studyWays } from './commands/study.mjs';
 const COMMANDS = {
   hops: measureHops,
   flames: drawFlameGraph,
+  neighbour: measureNeighbours,
   safety: measureSafety,
   scale: measureScale,
   study: studyWays,

@@ -21,8 +21,12 @@ process.once('exit', () => {
   for (const child of running) child.kill('SIGKILL');
 });
 
-function launch(name, args, stdio, environment = {}) {
-  const child = spawn(name, args, { stdio, env: { ...process.env, LC_ALL: 'C', ...environment } });
+function launch(name, args, { environment = {}, hasChannel = false, isDetached = false } = {}) {
+  const child = spawn(name, args, {
+    stdio: ['ignore', 'pipe', 'pipe', ...(hasChannel ? ['ipc'] : [])],
+    env: { ...process.env, LC_ALL: 'C', ...environment },
+    detached: isDetached,
+  });
   running.add(child);
   const text = { out: '', messages: '' };
   child.stdout?.setEncoding('utf8').on('data', (piece) => {
@@ -46,9 +50,9 @@ function launch(name, args, stdio, environment = {}) {
   return { child, ended, text };
 }
 
-/** @returns standard output @throws BenchFailure with the program's messages */
-export async function run(name, args) {
-  const { ended, text } = launch(name, args, ['ignore', 'pipe', 'pipe']);
+/** @param options as of `start` @returns standard output @throws BenchFailure with the program's messages */
+export async function run(name, args, options) {
+  const { ended, text } = launch(name, args, options);
   const status = await ended;
   if (status === 0) return text.out;
   throw new BenchFailure(`${[name, ...args].join(' ')}: ended with ${status}\n${text.messages}`);
@@ -57,12 +61,12 @@ export async function run(name, args) {
 /**
  * Starts a server.
  * @param isReady resolves to true once it can be used; is given what it wrote to standard output
- * @param options hasChannel: it is a program of Node that answers messages
+ * @param options environment: more of it; hasChannel: it is a program of Node that answers messages; isDetached: out
+ *   of reach of a Ctrl-C, which hits all that the terminal started
  * @returns {pid, stop, ended, output, ask}; `ended` resolves when it ends by itself
  */
-export async function start(name, args, isReady, { environment, hasChannel = false } = {}) {
-  const stdio = ['ignore', 'pipe', 'pipe', ...(hasChannel ? ['ipc'] : [])];
-  const { child, ended, text } = launch(name, args, stdio, environment);
+export async function start(name, args, isReady, options) {
+  const { child, ended, text } = launch(name, args, options);
   let status;
   ended.then(
     (value) => (status = value),

@@ -18,7 +18,7 @@ export function summarize(samples) {
     });
     results[target] = {
       median: median(values),
-      spreadPercent: (100 * (Math.max(...values) - Math.min(...values))) / median(values) / 2,
+      spreadPercent: spreadPercent(values),
       ratio: ratios.length === 0 ? undefined : median(ratios),
       cpuMicroseconds: own[0].cpuMicroseconds.map((_of, process) =>
         median(own.map((sample) => sample.cpuMicroseconds[process])),
@@ -44,6 +44,11 @@ export function median(values) {
   return sorted.length % 2 === 1
     ? sorted[Math.floor(middle)]
     : (sorted[middle - 1] + sorted[middle]) / 2;
+}
+
+/** Half of maximum - minimum, in percent of the median. */
+export function spreadPercent(values) {
+  return (100 * (Math.max(...values) - Math.min(...values))) / median(values) / 2;
 }
 
 /** @param part from 0 to 1 @returns the value that this part of the values does not exceed */

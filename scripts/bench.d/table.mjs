@@ -109,7 +109,7 @@ export function rows(targets, loads, cellOf) {
   ];
 }
 
-function formatLatency(microseconds) {
+export function formatLatency(microseconds) {
   return microseconds >= 10_000 ? `${(microseconds / 1000).toFixed(0)}k` : microseconds.toFixed(0);
 }
 

@@ -100,10 +100,14 @@ async function startBlkferry(folder, sizeBytes, servers, environment = {}) {
   return ours.newVolume('bench', sizeBytes);
 }
 
-async function startTwoNbdkit(folder, sizeBytes, servers) {
+function startTwoNbdkit(folder, sizeBytes, servers) {
+  return startNbdkitPair(folder, newFile(folder, sizeBytes), servers);
+}
+
+/** @param servers get those that run, also if a later one does not start @returns the address for NBD clients */
+export async function startNbdkitPair(folder, file, servers) {
   const socket = path.join(folder, 'front.sock');
   const port = await freePort();
-  const file = newFile(folder, sizeBytes);
   servers.push(
     await start('nbdkit', ['-f', '-i', '127.0.0.1', '-p', String(port), 'file', file], () =>
       accepts({ host: '127.0.0.1', port }),
@@ -137,7 +141,8 @@ async function startOneNbdkit(folder, sizeBytes, servers) {
   return uriOf(socket);
 }
 
-function newFile(folder, sizeBytes) {
+/** A hole. */
+export function newFile(folder, sizeBytes) {
   const file = path.join(folder, 'file');
   writeFileSync(file, '');
   truncateSync(file, sizeBytes);

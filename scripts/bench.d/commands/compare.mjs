@@ -12,6 +12,7 @@ import { measureCpu, residentBytes } from '../program.mjs';
 import { readOptions } from '../options.mjs';
 import { drawPlot } from '../plot.mjs';
 import { Progress } from '../progress.mjs';
+import { shuffled } from '../random-order.mjs';
 import { SPARSE_PART, writeRandomFile, writeSparseFile } from '../random-file.mjs';
 import { summarize } from '../statistics.mjs';
 import { formatReport } from '../table.mjs';
@@ -127,11 +128,4 @@ function report(options, machine, targets, samples) {
   process.stdout.write(table);
   const plots = drawPlot(results, options.out);
   process.stdout.write(`\nWritten to ${options.out}: results.json table.txt ${plots.join(' ')}\n`);
-}
-
-function shuffled(items) {
-  return items
-    .map((item) => ({ item, place: Math.random() }))
-    .sort((left, right) => left.place - right.place)
-    .map(({ item }) => item);
 }
