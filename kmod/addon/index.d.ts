@@ -184,3 +184,6 @@ export function sendDatagram(socketPath: string, message: string): void;
  * @throws ENOTSOCK, EBADF
  */
 export function hasHungUp(fd: number): boolean;
+
+/** fcntl(2) F_DUPFD_CLOEXEC. @returns another descriptor of the same socket or file @throws EBADF, EMFILE */
+export function duplicateFd(fd: number): number;

@@ -24,6 +24,7 @@ const CALLS = [
   'replaceProcess',
   'sendDatagram',
   'hasHungUp',
+  'duplicateFd',
 ];
 
 /** From linux/falloc.h and linux/nbd.h, for programs that run without the add-on. */
@@ -77,6 +78,7 @@ export const {
   replaceProcess,
   sendDatagram,
   hasHungUp,
+  duplicateFd,
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,

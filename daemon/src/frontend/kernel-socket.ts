@@ -2,11 +2,12 @@
  * One socket between the kernel's NBD driver and a volume: the transmission phase without a handshake,
  * because netlink told the kernel everything that a handshake would.
  */
-import { Socket } from 'node:net';
+import type { Socket } from 'node:net';
 import { NbdProtocolError } from 'nbd-server-helpers';
 import type { PacedBlockDevice } from '../block/block-device.js';
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import type { BlockError } from '../block/block-error.js';
+import { slabSocket } from '../runtime/receive-slab.js';
 import { NbdSession } from './nbd-session.js';
 
 /** 'disconnected': the kernel said goodbye, as when somebody disconnects the device; 'lost': it did not. */
@@ -27,7 +28,7 @@ export class KernelSocket {
 
   /** @param fd our end of the pair; closed together with this object */
   constructor(fd: number, device: PacedBlockDevice, events: KernelSocketEvents) {
-    this.#socket = new Socket({ fd, readable: true, writable: true, allowHalfOpen: true });
+    this.#socket = slabSocket(fd, true);
     this.#session = new NbdSession({
       socket: this.#socket,
       device,

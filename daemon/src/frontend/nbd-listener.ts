@@ -3,6 +3,7 @@
  */
 import { chmodSync, lstatSync, unlinkSync } from 'node:fs';
 import net from 'node:net';
+import { adopted } from '../runtime/adopted-socket.js';
 import type { Clock } from '../runtime/clock.js';
 import { ConnectionPlaces, type PlaceLimits } from '../runtime/connection-places.js';
 import type { ExportTable } from './export-table.js';
@@ -41,9 +42,12 @@ export class NbdListener {
 
   private constructor(readonly options: ListenerOptions) {
     this.#places = new ConnectionPlaces(options.limits, PLACE_WORDS);
+    const { door } = options.protection;
     // Half-open: a client that closed its writing half still gets its answers.
-    this.#server = net.createServer({ allowHalfOpen: true, noDelay: true }, (socket) => {
-      this.#accept(socket);
+    const accepting = { allowHalfOpen: true, noDelay: true, pauseOnConnect: door === undefined };
+    this.#server = net.createServer(accepting, (socket) => {
+      // TLS reads its socket by means of its own.
+      this.#accept(door === undefined ? adopted(socket) : socket);
     });
   }
 
@@ -120,6 +124,7 @@ export class NbdListener {
       return;
     }
     socket.setKeepAlive(true, KEEP_ALIVE_MS);
+    socket.resume();
     const connection = new NbdConnection(
       socket,
       this.options.exports,

@@ -4,14 +4,13 @@
  */
 import type { Socket } from 'node:net';
 import { hasHungUp } from 'blkferry-kernel';
+import { socketFd } from '../runtime/socket-fd.js';
 
 /** @returns true also if the socket is closed here already; false if it cannot be known: without the add-on */
 export function isPeerGone(socket: Socket): boolean {
   if (socket.destroyed) return true;
-  // Node has no public name for it; on Linux every handle of a stream has had this one since version 0.12.
-  const { _handle: handle } = socket as unknown as { _handle?: { fd?: number } | null };
-  const fd = handle?.fd ?? -1;
-  if (fd < 0) return false;
+  const fd = socketFd(socket);
+  if (fd === undefined) return false;
   try {
     return hasHungUp(fd);
   } catch {

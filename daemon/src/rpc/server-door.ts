@@ -23,10 +23,17 @@ export const DEFAULT_PLACES: PlaceLimits = {
 /** One end of a TCP connection; a socket, or what TLS or HTTP/2 made of it. */
 export type RemoteEnd = Pick<net.Socket, 'remoteAddress' | 'remotePort'>;
 
+/** What has a place: a connection, whatever socket it goes through. */
+interface Seat extends PlaceHolder {
+  socket: net.Socket;
+  readonly leave: () => void;
+}
+
 export class ServerDoor {
   readonly #places: ConnectionPlaces<PlaceHolder>;
   /** Of TCP connections, by their other end. */
   readonly #holders = new Map<string, PlaceHolder>();
+  readonly #seats = new WeakMap<net.Socket, Seat>();
 
   /** @param firstAct what tells a client from a stranger: 'shown a certificate' */
   constructor(
@@ -46,25 +53,41 @@ export class ServerDoor {
       return false;
     }
     const end = nameOf(socket);
-    const holder: PlaceHolder = {
+    const seat: Seat = {
+      socket,
       giveWay: (reason) => {
-        this.#refuse(socket, reason);
+        this.#refuse(seat.socket, reason);
+      },
+      leave: () => {
+        this.#places.give(seat);
+        if (end !== undefined) this.#holders.delete(end);
       },
     };
-    this.#places.take(holder, peer);
-    if (end === undefined) this.#places.identified(holder);
-    else this.#holders.set(end, holder);
-    socket.once('close', () => {
-      this.#places.give(holder);
-      if (end !== undefined) this.#holders.delete(end);
-    });
+    this.#places.take(seat, peer);
+    if (end === undefined) this.#places.identified(seat);
+    else this.#holders.set(end, seat);
+    this.#sit(seat, socket);
     return true;
+  }
+
+  /** The connection goes on through another socket (adopted-socket.ts). */
+  moved(from: net.Socket, to: net.Socket): void {
+    const seat = this.#seats.get(from);
+    if (seat !== undefined) this.#sit(seat, to);
   }
 
   /** The client at this end of a connection has said what it wants. */
   identified(remote: RemoteEnd): void {
     const holder = this.#holders.get(nameOf(remote) ?? '');
     if (holder !== undefined) this.#places.identified(holder);
+  }
+
+  #sit(seat: Seat, socket: net.Socket): void {
+    seat.socket = socket;
+    this.#seats.set(socket, seat);
+    socket.once('close', () => {
+      if (seat.socket === socket) seat.leave();
+    });
   }
 
   #refuse(socket: net.Socket, reason: string): void {

@@ -71,6 +71,9 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
       door.identified(call.socket);
       onWindows(call.connection.windows);
     },
+    moved: (from, to) => {
+      door.moved(from, to);
+    },
   });
   const acceptor =
     material === undefined

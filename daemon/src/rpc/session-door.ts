@@ -1,6 +1,7 @@
 /** Tells connections of sessions from those that are grpc-js's, and keeps those that are there. */
 import type { Socket } from 'node:net';
 import type tls from 'node:tls';
+import { adopted } from '../runtime/adopted-socket.js';
 import type { Clock } from '../runtime/clock.js';
 import { ServedSession, type ServedCall } from './served-session.js';
 import { SESSION_PROTOCOL, sortConnection } from './session-mark.js';
@@ -11,6 +12,8 @@ export interface SessionDoorOptions {
   readonly onSession: ((call: ServedCall) => void) | undefined;
   /** A client has said that it wants a session. */
   readonly called: (call: ServedSession) => void;
+  /** The connection of one socket goes on through another. */
+  readonly moved: (from: Socket, to: Socket) => void;
 }
 
 export class SessionDoor {
@@ -30,7 +33,9 @@ export class SessionDoor {
       return;
     }
     const session = (first: Buffer): void => {
-      this.#serve(socket, first);
+      const own = adopted(socket);
+      if (own !== socket) this.options.moved(socket, own);
+      this.#serve(own, first);
     };
     sortConnection(socket, this.options.clock, { session, other });
   }

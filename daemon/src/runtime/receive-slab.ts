@@ -6,14 +6,14 @@
  * A slab is never written twice: its views may be kept as long as somebody likes. How large the next one is follows what
  * comes, so that a quiet connection has a small one.
  */
-import type { OnReadOpts, Socket } from 'node:net';
+import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
 
-/** What a connection has that sends little: Node's own size. */
-const SLAB_BYTES_MIN = 64 * 1024;
+/** What a connection has that sends little. There may be thousands. */
+const SLAB_BYTES_MIN = 16 * 1024;
 /** Larger ones gain nothing: what is received is in the processor's cache while it is sent on. */
 const SLAB_BYTES_MAX = 1024 * 1024;
-/** A read gets at least this much room, or another slab: many small reads share one, large ones are not cut. */
-const ROOM_BYTES_MIN = 16 * 1024;
+/** A read gets at least a quarter of a slab or this, or another: many small reads share one, large ones are not cut. */
+const ROOM_BYTES = 16 * 1024;
 
 export class ReceiveSlab {
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES_MIN);
@@ -24,7 +24,7 @@ export class ReceiveSlab {
   /** Room for the next read. */
   offer(): Buffer {
     const leftBytes = this.#slab.length - this.#usedBytes;
-    if (leftBytes < Math.min(ROOM_BYTES_MIN, this.#slab.length)) this.#renew();
+    if (leftBytes < Math.min(ROOM_BYTES, this.#slab.length / 4)) this.#renew();
     return this.#slab.subarray(this.#usedBytes);
   }
 
@@ -60,4 +60,18 @@ export function readIntoSlab(socketOf: () => Socket): OnReadOpts {
       return true;
     },
   };
+}
+
+/** A socket over a connected descriptor, which it takes over: it is read as soon as somebody listens to `data`. */
+export function slabSocket(fd: number, allowHalfOpen: boolean): Socket {
+  // Node has taken this since version 12; its types say so only where it connects.
+  const options: SocketConstructorOpts & { onread: OnReadOpts } = {
+    fd,
+    readable: true,
+    writable: true,
+    allowHalfOpen,
+    onread: readIntoSlab(() => socket),
+  };
+  const socket: Socket = new Socket(options);
+  return socket;
 }

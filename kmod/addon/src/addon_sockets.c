@@ -71,9 +71,25 @@ static napi_value call_has_hung_up(napi_env env, napi_callback_info info)
 	return result;
 }
 
+static napi_value call_duplicate_fd(napi_env env, napi_callback_info info)
+{
+	int64_t given[1];
+	napi_value result;
+	int copy;
+
+	if (bf_read_integers(env, info, 1, 1, given) != 0)
+		return NULL;
+	copy = bf_duplicate((int)given[0]);
+	if (copy < 0)
+		return bf_throw_errno(env, -copy, "fcntl");
+	napi_create_int32(env, copy, &result);
+	return result;
+}
+
 void bf_export_sockets(napi_env env, napi_value exports)
 {
 	bf_export_function(env, exports, "socketPair", call_socket_pair);
 	bf_export_function(env, exports, "sendDatagram", call_send_datagram);
 	bf_export_function(env, exports, "hasHungUp", call_has_hung_up);
+	bf_export_function(env, exports, "duplicateFd", call_duplicate_fd);
 }

@@ -74,3 +74,10 @@ int bf_has_hung_up(int fd)
 	}
 	return count > 0;
 }
+
+int bf_duplicate(int fd)
+{
+	const int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+
+	return copy < 0 ? -errno : copy;
+}

@@ -1,6 +1,6 @@
 /*
- * What Node cannot do with sockets: a pair of which one end is given away, datagrams to a unix socket, and the
- * question whether the other end is there, without reading what it has sent.
+ * What Node cannot do with sockets: a pair of which one end is given away, datagrams to a unix socket, the
+ * question whether the other end is there, without reading what it has sent, and a second descriptor.
  * Plain C without Node in it. Each returns 0 on success and -errno on failure.
  */
 #ifndef BLKFERRY_SOCKET_CALLS_H
@@ -25,5 +25,8 @@ int bf_send_datagram(const char *path, const void *bytes, size_t length, const c
  * send nothing more looks the same and counts; on a unix socket it does not.
  */
 int bf_has_hung_up(int fd);
+
+/* fcntl(2) F_DUPFD_CLOEXEC: another descriptor of the same open socket or file, which is returned. */
+int bf_duplicate(int fd);
 
 #endif

@@ -8,7 +8,7 @@ import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
 import { describe, it } from 'node:test';
-import { sendDatagram, socketPair } from 'blkferry-kernel';
+import { duplicateFd, sendDatagram, socketPair } from 'blkferry-kernel';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const folder = temporaryFolder();
@@ -93,5 +93,23 @@ describe('sendDatagram', () => {
     assert.throws(() => {
       call('/run/x');
     }, TypeError);
+  });
+});
+
+describe('duplicateFd', () => {
+  it('gives a second descriptor of the same socket, which no other program inherits', () => {
+    const [kernelEnd, daemonEnd] = socketPair();
+    const copy = duplicateFd(daemonEnd);
+    assert.notEqual(copy, daemonEnd);
+    assert.equal(flagsOf(copy) & O_CLOEXEC, O_CLOEXEC);
+    fs.closeSync(daemonEnd);
+    fs.writeSync(kernelEnd, 'asked');
+    assert.equal(fs.readSync(copy, Buffer.alloc(16)), 5);
+    fs.closeSync(kernelEnd);
+    fs.closeSync(copy);
+  });
+
+  it('says that there is no such descriptor', () => {
+    assert.throws(() => duplicateFd(1_000_000), { code: 'EBADF', syscall: 'fcntl' });
   });
 });

@@ -228,6 +228,7 @@ describe('SessionDoor', () => {
         call.on('cancelled', () => told.push('cancelled'));
       },
       called: () => told.push('called'),
+      moved: () => undefined,
     });
     const marked = await pair();
     const other = await pair();
@@ -249,6 +250,7 @@ describe('SessionDoor', () => {
       clock: new FakeClock(),
       onSession: undefined,
       called: () => undefined,
+      moved: () => undefined,
     });
     const { near, far } = await pair();
     let isOther = false;
