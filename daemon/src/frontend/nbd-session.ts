@@ -4,7 +4,7 @@
  *
  * When the device has no room, or the client does not read its replies, requests wait as they came and
  * the socket is not read: the limit reaches the client instead of filling memory. What waits is small:
- * what Node reads in one turn of the event loop, 2 MiB at most, and the data is in it.
+ * what Node reads in one turn of the event loop, 3 MiB at most, and the data is in it.
  *
  * A client that has gone may have asked the same again on another connection, been answered, and written newer data
  * since: a request of before must not come after that. So what has waited is executed only if the client is still
@@ -16,16 +16,14 @@ import type { BlockResult } from '../block/block-request.js';
 import type { PacedBlockDevice } from '../block/block-device.js';
 import { NbdJob, toNbdJob, type AgreedFeatures } from './nbd-job.js';
 import type { NbdSessionOptions } from './nbd-session-options.js';
+import { filledItsRoom } from '../runtime/receive-slab.js';
 import { isPeerGone } from './peer-presence.js';
 import { OWED_BYTES_MAX, type ReplyAccount } from './reply-budget.js';
 import { ReplyWriter } from './reply-writer.js';
 import { WaitingRequests } from './waiting-requests.js';
 
-/**
- * What Node reads from a socket at once. A chunk this long is rarely the end: 16 writes of 4 KiB are 66 KiB.
- * Node reads on in the same turn of the event loop, and what comes belongs to the same batch.
- */
-const FULL_CHUNK_BYTES = 64 * 1024;
+/** Of a turn's reads that go on; then what is there is taken in, and where there is no room for it the reading ends. */
+const UNTAKEN_BYTES_MAX = 2 * 1024 * 1024;
 
 /** What must not come after something newer. */
 const CHANGES: ReadonlySet<number> = new Set([NBD_CMD.WRITE, NBD_CMD.TRIM, NBD_CMD.WRITE_ZEROES]);
@@ -39,6 +37,8 @@ export class NbdSession {
   readonly #features: AgreedFeatures;
   readonly #waiting = new WaitingRequests();
   #waitsForRoom = false;
+  /** Received since something was taken in. */
+  #untakenBytes = 0;
   /** What comes next may have been sent before the session began to wait for room. */
   #mayBeLate = false;
   #unanswered = 0;
@@ -87,11 +87,16 @@ export class NbdSession {
   receive(chunk: Buffer): void {
     if (this.#state !== 'serving') return;
     this.#waiting.push(this.#requests.push(chunk));
-    if (chunk.length < FULL_CHUNK_BYTES && this.options.isEncrypted !== true) {
-      this.#takeIn();
-      // The socket is empty: whatever comes next is sent from now on, and read before others can answer it.
-      if (!this.#socket.isPaused()) this.#mayBeLate = false;
-    } else setImmediate(this.#takeIn);
+    this.#untakenBytes += chunk.length;
+    // A chunk that filled its room is rarely the end: what comes in this turn belongs to the same batch.
+    const mayGoOn = this.options.isEncrypted === true || filledItsRoom(chunk);
+    if (mayGoOn && this.#untakenBytes < UNTAKEN_BYTES_MAX) {
+      setImmediate(this.#takeIn);
+      return;
+    }
+    this.#takeIn();
+    // The socket is empty: whatever comes next is sent from now on, and read before others can answer it.
+    if (!mayGoOn && !this.#socket.isPaused()) this.#mayBeLate = false;
   }
 
   /** The client sends nothing more: answers what it sent, then ends the connection. */
@@ -124,6 +129,7 @@ export class NbdSession {
   /** Takes in what waits, as far as device and client have room; reads the socket only when nothing waits. */
   readonly #takeIn = (): void => {
     if (this.#state === 'stopping' || this.#state === 'gone') return;
+    this.#untakenBytes = 0;
     let isThere = !this.#mayBeLate && !this.options.hasOtherConnections();
     for (;;) {
       const request = this.#waiting.first;

@@ -10,10 +10,15 @@ import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
 
 /** What a connection has that sends little. There may be thousands. */
 const SLAB_BYTES_MIN = 16 * 1024;
-/** Larger ones gain nothing: what is received is in the processor's cache while it is sent on. */
-const SLAB_BYTES_MAX = 1024 * 1024;
+/** Larger ones are fresh pages each time, which costs more than the reads they save. */
+const SLAB_BYTES_MAX = 256 * 1024;
 /** A read gets at least a quarter of a slab or this, or another: many small reads share one, large ones are not cut. */
 const ROOM_BYTES = 16 * 1024;
+
+/** Node's own, 64 KiB, among them. */
+const SLAB_SIZES: ReadonlySet<number> = new Set(
+  Array.from({ length: 5 }, (_, doublings) => SLAB_BYTES_MIN * 2 ** doublings),
+);
 
 export class ReceiveSlab {
   #slab = Buffer.allocUnsafeSlow(SLAB_BYTES_MIN);
@@ -44,6 +49,15 @@ export class ReceiveSlab {
     this.#usedBytes = 0;
     this.#wasFilled = false;
   }
+}
+
+/**
+ * Whether the read that gave these bytes had no more room, so that there may be more in the socket; Node reads on in the
+ * same turn of the event loop. Also for chunks that Node allotted, which are shrunk to what came.
+ */
+export function filledItsRoom({ byteOffset, length, buffer }: Buffer): boolean {
+  const { byteLength } = buffer;
+  return byteOffset + length === byteLength && SLAB_SIZES.has(byteLength);
 }
 
 /**

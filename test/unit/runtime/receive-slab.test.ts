@@ -2,7 +2,7 @@
 import assert from 'node:assert/strict';
 import net from 'node:net';
 import { describe, it } from 'node:test';
-import { ReceiveSlab, readIntoSlab } from '#daemon/runtime/receive-slab.js';
+import { ReceiveSlab, filledItsRoom, readIntoSlab } from '#daemon/runtime/receive-slab.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const KIB = 1024;
@@ -26,16 +26,33 @@ describe('ReceiveSlab', () => {
     }
   });
 
-  it('grows while reads fill it, up to a megabyte, and shrinks when they do not', () => {
+  it('grows while reads fill it, up to 256 KiB, and shrinks when they do not', () => {
     const slab = new ReceiveSlab();
-    const lengths = Array.from({ length: 8 }, () => slab.take(slab.offer().length).length / KIB);
-    assert.deepEqual(lengths, [16, 32, 64, 128, 256, 512, 1024, 1024]);
+    const lengths = Array.from({ length: 6 }, () => slab.take(slab.offer().length).length / KIB);
+    assert.deepEqual(lengths, [16, 32, 64, 128, 256, 256]);
     let small = 0;
     for (let index = 0; index < 6000; index += 1) {
       small = slab.offer().buffer.byteLength / KIB;
       slab.take(1024);
     }
     assert.equal(small, 16);
+  });
+});
+
+describe('filledItsRoom', () => {
+  it('is true of a read that took all the room there was, and of no other', () => {
+    const slab = new ReceiveSlab();
+    slab.offer();
+    assert.equal(filledItsRoom(slab.take(5000)), false);
+    assert.equal(filledItsRoom(slab.take(slab.offer().length)), true);
+    const { length } = slab.offer();
+    assert.equal(filledItsRoom(slab.take(length - 1)), false);
+  });
+
+  it("knows Node's own chunks: 64 KiB, or shrunk to what came", () => {
+    assert.equal(filledItsRoom(Buffer.allocUnsafeSlow(64 * KIB)), true);
+    assert.equal(filledItsRoom(Buffer.allocUnsafeSlow(64 * KIB - 1)), false);
+    assert.equal(filledItsRoom(Buffer.allocUnsafeSlow(28)), false);
   });
 });
 
