@@ -13,6 +13,17 @@
  */
 export function fallocate(fd: number, mode: number, offsetBytes: number, lengthBytes: number): void;
 
+/**
+ * The same on a thread of its own, for disks that are slow. The descriptor must stay open until it is over.
+ * @throws EAGAIN when 256 such calls are under way; rejects with what `fallocate` throws
+ */
+export function fallocateAway(
+  fd: number,
+  mode: number,
+  offsetBytes: number,
+  lengthBytes: number,
+): Promise<void>;
+
 /** Where data begins at or after the offset; -1 if there is none up to the end of the file. Moves the file position. */
 export function seekData(fd: number, offsetBytes: number): number;
 
@@ -150,6 +161,12 @@ export function isIoFlusher(): boolean;
  * which no limit applies; and only root may trace it or look into its /proc folder. Ends with execve.
  */
 export function forbidCoreDumps(): void;
+
+/**
+ * How often the calling thread went to sleep to wait for something (getrusage, ru_nvcsw). Not counted is when it was made
+ * to wait, because others had the processor.
+ */
+export function timesSlept(): number;
 
 /**
  * mlock2(MLOCK_ONFAULT) of one mapping: its pages, once touched, are never paged out. There is no mlockall

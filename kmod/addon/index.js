@@ -6,6 +6,7 @@ const BUILT = './build/blkferry_kernel.node';
 /** All of index.d.ts, so that a build of an older version is noticed at the call. */
 const CALLS = [
   'fallocate',
+  'fallocateAway',
   'seekData',
   'seekHole',
   'readCached',
@@ -20,6 +21,7 @@ const CALLS = [
   'setIoFlusher',
   'isIoFlusher',
   'forbidCoreDumps',
+  'timesSlept',
   'lockPages',
   'replaceProcess',
   'sendDatagram',
@@ -60,6 +62,7 @@ const addon = load();
 
 export const {
   fallocate,
+  fallocateAway,
   seekData,
   seekHole,
   readCached,
@@ -74,6 +77,7 @@ export const {
   setIoFlusher,
   isIoFlusher,
   forbidCoreDumps,
+  timesSlept,
   lockPages,
   replaceProcess,
   sendDatagram,

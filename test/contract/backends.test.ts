@@ -3,6 +3,7 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { FileBackend } from '#daemon/storage-node/backend/file/file-backend.js';
 import { MemoryBackend } from '#daemon/storage-node/backend/memory/memory-backend.js';
+import { slowPace } from '#test/support/slow-pace.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { CONTRACT_BYTES, blockDeviceContract } from './block-device-contract.js';
 
@@ -18,6 +19,17 @@ blockDeviceContract('file backend', {
   reopen: () => file.open(IDENTITY, root),
 });
 
+// All changes on other threads.
+const slow = new FileBackend({ pace: slowPace() });
+const slowRoot = temporaryFolder();
+blockDeviceContract('file backend on a disk that does not keep up', {
+  open: async () => {
+    await slow.create(IDENTITY, slowRoot);
+    return slow.open(IDENTITY, slowRoot);
+  },
+  reopen: () => slow.open(IDENTITY, slowRoot),
+});
+
 // tmpfs lacks ZERO_RANGE: the other way to keep zeroes allocated.
 const inMemory = fs.existsSync('/dev/shm')
   ? fs.mkdtempSync(path.join('/dev/shm', 'blkferry-test-'))
@@ -28,13 +40,20 @@ if (inMemory === undefined) {
   process.on('exit', () => {
     fs.rmSync(inMemory, { recursive: true, force: true });
   });
-  blockDeviceContract('file backend on tmpfs', {
-    open: async () => {
-      await file.create(IDENTITY, inMemory);
-      return file.open(IDENTITY, inMemory);
-    },
-    reopen: () => file.open(IDENTITY, inMemory),
-  });
+  for (const [what, backend] of [
+    ['tmpfs', file],
+    ['tmpfs, on other threads', slow],
+  ] as const) {
+    const folder = path.join(inMemory, what);
+    fs.mkdirSync(folder);
+    blockDeviceContract(`file backend on ${what}`, {
+      open: async () => {
+        await backend.create(IDENTITY, folder);
+        return backend.open(IDENTITY, folder);
+      },
+      reopen: () => backend.open(IDENTITY, folder),
+    });
+  }
 }
 
 const memory = new MemoryBackend();

@@ -14,6 +14,7 @@ import {
   writeRequest,
 } from '#daemon/block/block-request.js';
 import { FileBackend } from '#daemon/storage-node/backend/file/file-backend.js';
+import { ChangingPace } from '#test/support/slow-pace.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const BLOCK = 512;
@@ -49,14 +50,19 @@ const step = fc.oneof(
   { weight: 1, arbitrary: fc.record({ kind: fc.constant('status' as const), range }) },
 );
 
+const steps40 = fc.array(step, { minLength: 1, maxLength: 40 });
+
 it('the file backend has the content that a buffer has after the same requests', async () => {
   await fc.assert(
-    fc.asyncProperty(fc.array(step, { minLength: 1, maxLength: 40 }), async (steps) => {
+    fc.asyncProperty(steps40, fc.boolean(), async (steps, isPaced) => {
       folders += 1;
       const folder = path.join(root, String(folders));
       fs.mkdirSync(folder);
       const identity = { volumeId: 'v', sizeBytes: BLOCK * BLOCKS, blockBytes: BLOCK };
-      const backend = new FileBackend();
+      // By turns here and on other threads.
+      let turn = 0;
+      const pace = new ChangingPace(() => (turn += 1) % 3 !== 0);
+      const backend = new FileBackend(isPaced ? { pace } : {});
       await backend.create(identity, folder);
       let device = await backend.open(identity, folder);
       const model = Buffer.alloc(identity.sizeBytes);

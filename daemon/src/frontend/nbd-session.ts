@@ -4,7 +4,7 @@
  *
  * When the device has no room, or the client does not read its replies, requests wait as they came and
  * the socket is not read: the limit reaches the client instead of filling memory. What waits is small:
- * what Node reads in one turn of the event loop, 3 MiB at most, and the data is in it.
+ * what Node reads in one turn of the event loop, some 2 MiB at most, and the data is in it.
  *
  * A client that has gone may have asked the same again on another connection, been answered, and written newer data
  * since: a request of before must not come after that. So what has waited is executed only if the client is still

@@ -5,8 +5,10 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <stdlib.h>
 #include <unistd.h>
 
+#include "addon_task.h"
 #include "file_calls.h"
 
 static napi_value call_fallocate(napi_env env, napi_callback_info info)
@@ -18,6 +20,57 @@ static napi_value call_fallocate(napi_env env, napi_callback_info info)
 		return NULL;
 	result = bf_fallocate((int)given[0], (int)given[1], given[2], given[3]);
 	return result < 0 ? bf_throw_errno(env, -result, "fallocate") : NULL;
+}
+
+struct fallocate_task {
+	struct bf_task task;
+	int fd, mode, outcome;
+	int64_t offset, length;
+};
+
+static void make_fallocate(struct bf_task *task)
+{
+	struct fallocate_task *asked = (struct fallocate_task *)task;
+
+	asked->outcome = bf_fallocate(asked->fd, asked->mode, asked->offset, asked->length);
+}
+
+static void settle_fallocate(napi_env env, struct bf_task *task, napi_deferred promise)
+{
+	struct fallocate_task *asked = (struct fallocate_task *)task;
+	napi_value nothing;
+
+	if (env != NULL && asked->outcome == 0) {
+		napi_get_undefined(env, &nothing);
+		napi_resolve_deferred(env, promise, nothing);
+	} else if (env != NULL) {
+		napi_reject_deferred(env, promise, bf_errno_error(env, -asked->outcome, "fallocate", ""));
+	}
+	free(asked);
+}
+
+static napi_value call_fallocate_away(napi_env env, napi_callback_info info)
+{
+	struct fallocate_task *asked;
+	napi_value promise;
+	int64_t given[4];
+
+	if (bf_read_integers(env, info, 4, 2, given) != 0)
+		return NULL;
+	asked = malloc(sizeof(*asked));
+	if (asked == NULL)
+		return bf_throw_errno(env, ENOMEM, "malloc");
+	*asked = (struct fallocate_task){
+		.task = { .work = make_fallocate, .settle = settle_fallocate },
+		.fd = (int)given[0],
+		.mode = (int)given[1],
+		.offset = given[2],
+		.length = given[3],
+	};
+	promise = bf_start_task(env, "fallocateAway", &asked->task);
+	if (promise == NULL)
+		free(asked);
+	return promise;
 }
 
 static napi_value seek(napi_env env, napi_callback_info info, int whence)
@@ -95,6 +148,7 @@ static napi_value call_read_cached(napi_env env, napi_callback_info info)
 void bf_export_files(napi_env env, napi_value exports)
 {
 	bf_export_function(env, exports, "fallocate", call_fallocate);
+	bf_export_function(env, exports, "fallocateAway", call_fallocate_away);
 	bf_export_function(env, exports, "seekData", call_seek_data);
 	bf_export_function(env, exports, "seekHole", call_seek_hole);
 	bf_export_function(env, exports, "readCached", call_read_cached);

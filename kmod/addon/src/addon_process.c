@@ -53,6 +53,20 @@ static napi_value call_forbid_core_dumps(napi_env env, napi_callback_info info)
 	return error < 0 ? bf_throw_errno(env, -error, "prctl") : NULL;
 }
 
+static napi_value call_times_slept(napi_env env, napi_callback_info info)
+{
+	napi_value unused[ARGUMENTS_MAX], result;
+	int64_t times;
+
+	if (bf_take_arguments(env, info, 0, 0, unused) != 0)
+		return NULL;
+	times = bf_times_slept();
+	if (times < 0)
+		return bf_throw_errno(env, (int)-times, "getrusage");
+	napi_create_double(env, (double)times, &result);
+	return result;
+}
+
 static napi_value call_lock_pages(napi_env env, napi_callback_info info)
 {
 	int64_t given[2];
@@ -143,6 +157,7 @@ void bf_export_process(napi_env env, napi_value exports)
 	bf_export_function(env, exports, "setIoFlusher", call_set_io_flusher);
 	bf_export_function(env, exports, "isIoFlusher", call_is_io_flusher);
 	bf_export_function(env, exports, "forbidCoreDumps", call_forbid_core_dumps);
+	bf_export_function(env, exports, "timesSlept", call_times_slept);
 	bf_export_function(env, exports, "lockPages", call_lock_pages);
 	bf_export_function(env, exports, "replaceProcess", call_replace_process);
 }

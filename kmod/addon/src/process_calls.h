@@ -16,6 +16,12 @@ int bf_is_io_flusher(void);
 /* prctl(PR_SET_DUMPABLE, 0): no core dump of this process, whatever its limits and its handler. */
 int bf_forbid_core_dumps(void);
 
+/*
+ * getrusage(2): how often the calling thread gave the processor up to wait for something. Not counted is when it was made
+ * to wait, because others had their turn.
+ */
+int64_t bf_times_slept(void);
+
 /* mlock2(MLOCK_ONFAULT). */
 int bf_lock_pages(uintptr_t address, uint64_t length);
 

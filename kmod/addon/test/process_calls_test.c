@@ -152,6 +152,30 @@ static void test_core_dumps(void)
 	assert(!leaves_core(true));
 }
 
+static void test_times_slept(void)
+{
+	const int64_t before = bf_times_slept();
+
+	assert(before >= 0);
+	usleep(1000);
+	assert(bf_times_slept() == before + 1);
+}
+
+static void test_duplicate(void)
+{
+	int ends[2], copy;
+	char letter;
+
+	assert(bf_socket_pair(ends) == 0);
+	copy = bf_duplicate(ends[1]);
+	assert(copy >= 0 && copy != ends[1] && (fcntl(copy, F_GETFD) & FD_CLOEXEC));
+	close(ends[1]);
+	assert(write(ends[0], "x", 1) == 1 && read(copy, &letter, 1) == 1 && letter == 'x');
+	close(copy);
+	close(ends[0]);
+	assert(bf_duplicate(copy) == -EBADF);
+}
+
 static void test_lock_pages(void)
 {
 	const size_t page = (size_t)sysconf(_SC_PAGESIZE);
@@ -197,6 +221,8 @@ int main(void)
 {
 	test_socket_pair();
 	test_hung_up();
+	test_duplicate();
+	test_times_slept();
 	test_datagram();
 	test_longest_socket_path();
 	test_io_flusher();

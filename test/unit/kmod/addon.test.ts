@@ -9,10 +9,12 @@ import {
   FALLOC_FL_PUNCH_HOLE,
   exchangeNames,
   fallocate,
+  fallocateAway,
   lockExclusive,
   readCached,
   seekData,
   seekHole,
+  timesSlept,
 } from 'blkferry-kernel';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
@@ -190,5 +192,35 @@ describe('an add-on that was not built', () => {
     }
     assert.equal(door['FALLOC_FL_PUNCH_HOLE'], FALLOC_FL_PUNCH_HOLE);
     assert.deepEqual(Object.keys(door), Object.keys(await import('blkferry-kernel')));
+  });
+});
+
+describe('fallocateAway', () => {
+  it('does the same while the event loop goes on', async () => {
+    const fd = sparseFile('away');
+    fs.writeSync(fd, Buffer.alloc(2 * MIB, 1), 0, 2 * MIB, 0);
+    await fallocateAway(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, MIB);
+    const data = Buffer.alloc(2);
+    fs.readSync(fd, data, 0, 2, MIB - 1);
+    assert.deepEqual([...data], [0, 1]);
+    fs.closeSync(fd);
+  });
+
+  it('rejects with what the system says, and throws what no system can be asked', async () => {
+    await assert.rejects(fallocateAway(987_654, 0, 0, 1), {
+      code: 'EBADF',
+      errno: -9,
+      syscall: 'fallocate',
+    });
+    assert.throws(() => void fallocateAway(1, 0, -1, 1), RangeError);
+  });
+});
+
+describe('timesSlept', () => {
+  it('counts when this thread waited for something, not when it computed', () => {
+    const before = timesSlept();
+    Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
+    const after = timesSlept();
+    assert.ok(after > before);
   });
 });

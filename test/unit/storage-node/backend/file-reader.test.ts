@@ -75,7 +75,7 @@ describe('a volume on a slow disk', () => {
     const folder = path.join(root, String(folders));
     fs.mkdirSync(folder);
     disk = new SlowDisk();
-    const backend = new FileBackend(disk);
+    const backend = new FileBackend({ calls: disk });
     const volume = { volumeId: 'v', sizeBytes: BLOCKS * BLOCK, blockBytes: 512 };
     await backend.create(volume, folder);
     file = path.join(folder, 'data');

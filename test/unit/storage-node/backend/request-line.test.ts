@@ -80,6 +80,31 @@ describe('RequestLine', () => {
     assert.deepEqual(ends, [failure, 'next']);
   });
 
+  it('waits for a step that another thread does, and for its error', async () => {
+    const line = new RequestLine();
+    const log: unknown[] = [];
+    const failure = new Error('no');
+    let finish: (isDone: boolean) => void = () => undefined;
+    const away = (): Promise<boolean> => new Promise((resolve) => (finish = resolve));
+    const steps = [away, away, () => Promise.reject(failure)];
+    line.enter(() => {
+      line.run(
+        () => (steps.shift() ?? away)(),
+        (error) => log.push(error),
+      );
+    });
+    line.enter(() => log.push('next'));
+    line.enter(() => log.push('a read'), true);
+    finish(false);
+    await new Promise(setImmediate);
+    await new Promise(setImmediate);
+    assert.equal(steps.length, 1, 'the second one is under way');
+    assert.deepEqual(log, []);
+    finish(false);
+    await line.whenIdle();
+    assert.deepEqual(log, [failure, 'next', 'a read']);
+  });
+
   it('lets the event loop turn between two steps', async () => {
     const line = new RequestLine();
     const log: string[] = [];

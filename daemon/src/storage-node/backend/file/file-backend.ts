@@ -2,10 +2,10 @@
  * The default backend: one sparse file, `data`, per volume.
  *
  * Writes, and reads of what is in the page cache, are done at once: that costs a third of a detour over another thread,
- * and keeps the order of requests by itself. Reads that must wait for a disk (file-reader.ts) and a long trim or
- * write-zeroes (range-change.ts) take several turns; changes wait behind them, and reads behind changes
- * (request-line.ts). fdatasync is asynchronous, because it waits for the disk. What a crash leaves is what the last
- * fdatasync covered, and perhaps more.
+ * and keeps the order of requests by itself. Reads that must wait for a disk (file-reader.ts), a long trim or
+ * write-zeroes (range-change.ts), and all changes while the disk does not keep up (disk-pace.ts) take several turns;
+ * changes wait behind them, and reads behind changes (request-line.ts). fdatasync is asynchronous, because it waits for
+ * the disk. What a crash leaves is what the last fdatasync covered, and perhaps more.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -24,11 +24,11 @@ import { REQUEST_BYTES_MAX, type DeviceFacts } from '../../../block/device-facts
 import { checkRequest } from '../../../block/request-check.js';
 import type { BackendVolume, StorageBackend, VolumeIdentity } from '../backend.js';
 import { completeWithFua } from '../fua-emulation.js';
+import { DiskPaces, type DiskPace } from './disk-pace.js';
 import { fileExtents } from './file-extents.js';
 import { FileReader, type ReadCalls } from './file-reader.js';
 import { FlushQueue } from './flush-queue.js';
-import { RangeChange } from './range-change.js';
-import { writePieces } from './piece-writing.js';
+import { changeSteps, writeHere } from './paced-change.js';
 import { ReadBuffers } from './read-buffers.js';
 import { RequestLine } from './request-line.js';
 import { canPunchHoles } from './zeroing.js';
@@ -39,9 +39,10 @@ const PREFERRED_BYTES = 4096;
 export class FileBackend implements StorageBackend {
   readonly name = 'file';
   readonly #buffers = new ReadBuffers();
+  readonly #paces = new DiskPaces();
 
-  /** @param calls of the system, in their place so that tests can make a disk slow */
-  constructor(readonly calls?: ReadCalls) {}
+  /** @param slowness calls of the system and a disk's pace, in their places so that tests can make a disk slow */
+  constructor(readonly slowness: { readonly calls?: ReadCalls; readonly pace?: DiskPace } = {}) {}
 
   async create(volume: VolumeIdentity, folder: string): Promise<void> {
     const handle = await fs.promises.open(dataPath(folder), 'wx', 0o600);
@@ -57,7 +58,7 @@ export class FileBackend implements StorageBackend {
     const file = dataPath(folder);
     const fd = fs.openSync(file, 'r+');
     try {
-      const { size } = fs.fstatSync(fd);
+      const { size, dev } = fs.fstatSync(fd);
       if (size < volume.sizeBytes) {
         throw new BlockError(
           'EIO',
@@ -66,7 +67,8 @@ export class FileBackend implements StorageBackend {
       }
       // A resize that a crash interrupted: the record decides, and nobody has written beyond it.
       if (size > volume.sizeBytes) fs.ftruncateSync(fd, volume.sizeBytes);
-      return await Promise.resolve(new FileVolume(fd, volume, this.#buffers, this.calls));
+      const { calls, pace = this.#paces.of(dev) } = this.slowness;
+      return await Promise.resolve(new FileVolume(fd, volume, this.#buffers, pace, calls));
     } catch (error) {
       fs.closeSync(fd);
       throw error;
@@ -99,6 +101,7 @@ class FileVolume implements BackendVolume {
     readonly fd: number,
     volume: VolumeIdentity,
     readonly buffers: ReadBuffers,
+    readonly pace: DiskPace,
     calls?: ReadCalls,
   ) {
     this.#flushes = new FlushQueue(fd);
@@ -201,18 +204,15 @@ class FileVolume implements BackendVolume {
       this.#startRead(request, complete);
       return;
     }
-    if (kind !== 'trim' && kind !== 'write-zeroes') {
+    const isChange = kind === 'write' || kind === 'trim' || kind === 'write-zeroes';
+    if (!isChange || (kind === 'write' && !this.pace.isSlow)) {
       this.#finish(request, this.#apply(request), complete);
       return;
     }
-    const change = new RangeChange(this.fd, request);
-    this.#line.run(
-      () => change.step(),
-      (error) => {
-        const result = error === undefined ? DONE : failed(BlockError.from(error));
-        this.#finish(request, result, complete);
-      },
-    );
+    this.#line.run(changeSteps(this.fd, request, this.pace), (error) => {
+      const result = error === undefined ? DONE : failed(BlockError.from(error));
+      this.#finish(request, result, complete);
+    });
   }
 
   #startRead<Request extends BlockRequest>(
@@ -260,7 +260,7 @@ class FileVolume implements BackendVolume {
       switch (request.kind) {
         case 'write':
           assert(payloadBytes(request.payload) === lengthBytes, 'a write is as long as it says');
-          writePieces(this.fd, request.payload, offsetBytes);
+          writeHere(this.fd, request, this.pace);
           return DONE;
         case 'block-status': {
           const extentsMax = (flags & BLOCK_FLAG.ONE_EXTENT) === 0 ? undefined : 1;

@@ -1,18 +1,37 @@
-/** The data of a write into a file, at once, from where it lies. */
+/** The data of a write into a file, from where it lies: at once, or on another thread. */
 import fs from 'node:fs';
+import { promisify } from 'node:util';
 import { payloadBytes, slices } from '../../../block/block-request.js';
 
 /** IOV_MAX of Linux. */
 const PIECES_MAX = 1024;
 
+const writevAway = promisify(fs.writev);
+
 /** @throws Error of the system; part of it may then be written */
 export function writePieces(fd: number, pieces: readonly Buffer[], offsetBytes: number): void {
   const lengthBytes = payloadBytes(pieces);
   for (let doneBytes = 0; doneBytes < lengthBytes;) {
-    // The kernel takes less when a disk is full, which the next try tells, and of many pieces the first.
-    const rest = doneBytes === 0 ? pieces : slices(pieces, doneBytes, lengthBytes);
-    doneBytes += writeOnce(fd, rest, offsetBytes + doneBytes);
+    doneBytes += writeOnce(fd, rest(pieces, doneBytes, lengthBytes), offsetBytes + doneBytes);
   }
+}
+
+/** The same on libuv's threads. */
+export async function writePiecesAway(
+  fd: number,
+  pieces: readonly Buffer[],
+  offsetBytes: number,
+): Promise<void> {
+  const lengthBytes = payloadBytes(pieces);
+  for (let doneBytes = 0; doneBytes < lengthBytes;) {
+    const next = rest(pieces, doneBytes, lengthBytes).slice(0, PIECES_MAX);
+    doneBytes += (await writevAway(fd, next, offsetBytes + doneBytes)).bytesWritten;
+  }
+}
+
+/** The kernel takes less when a disk is full, which the next try tells, and of many pieces the first. */
+function rest(pieces: readonly Buffer[], doneBytes: number, endBytes: number): readonly Buffer[] {
+  return doneBytes === 0 ? pieces : slices(pieces, doneBytes, endBytes);
 }
 
 /** @returns how many bytes of it were written */

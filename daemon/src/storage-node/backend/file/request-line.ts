@@ -6,8 +6,8 @@
  * Nothing here limits how many wait: they are unanswered requests of sessions, which have a limit.
  */
 
-/** Does the next piece of a request. Returns true when there is none left; throws when it fails. */
-export type Step = () => boolean;
+/** Does the next piece of a request, or has another thread do it. True when there is none left; throws when it fails. */
+export type Step = () => boolean | Promise<boolean>;
 
 export class RequestLine {
   #busy = false;
@@ -44,23 +44,28 @@ export class RequestLine {
 
   /** Takes the first step now and, if there are more, one in each turn. Called by work whose turn it is. */
   run(step: Step, done: (error: unknown) => void): void {
-    const outcome = attempt(step);
-    if (outcome.ended) {
-      done(outcome.error);
+    const first = attempt(step);
+    if (first === true || first instanceof Failure) {
+      done(causeOf(first));
       return;
     }
     this.#busy = true;
-    const next = (): void => {
-      const { ended, error } = attempt(step);
-      if (!ended) {
-        setImmediate(next);
-        return;
+    const next = (outcome: Outcome): void => {
+      if (outcome instanceof Promise) {
+        void outcome.then(next, (cause: unknown) => {
+          next(new Failure(cause));
+        });
+      } else if (outcome === false) {
+        setImmediate(() => {
+          next(attempt(step));
+        });
+      } else {
+        this.#busy = false;
+        done(causeOf(outcome));
+        this.#advance();
       }
-      this.#busy = false;
-      done(error);
-      this.#advance();
     };
-    setImmediate(next);
+    next(first);
   }
 
   /** Resolves when nothing is under way or waits. */
@@ -83,10 +88,20 @@ export class RequestLine {
   }
 }
 
-function attempt(step: Step): { ended: boolean; error: unknown } {
+class Failure {
+  constructor(readonly cause: unknown) {}
+}
+
+type Outcome = ReturnType<Step> | Failure;
+
+function attempt(step: Step): Outcome {
   try {
-    return { ended: step(), error: undefined };
+    return step();
   } catch (error) {
-    return { ended: true, error };
+    return new Failure(error);
   }
+}
+
+function causeOf(outcome: true | Failure): unknown {
+  return outcome === true ? undefined : outcome.cause;
 }

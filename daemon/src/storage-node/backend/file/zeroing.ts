@@ -1,31 +1,50 @@
 /**
- * Ranges of a file that become zeroes, with or without giving their space back, in the cheapest way
- * that the file system has. All calls are synchronous, so that they keep their place among the writes.
+ * Ranges of a file that become zeroes, with or without giving their space back, in the cheapest way that the file system
+ * has: at once, or on another thread.
  */
 import fs from 'node:fs';
+import { promisify } from 'node:util';
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
   FALLOC_FL_ZERO_RANGE,
   fallocate,
+  fallocateAway,
 } from 'blkferry-kernel';
 
-const PUNCH = FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE;
-const ZERO = FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE;
+/** Modes of fallocate, one after the other. */
+type Way = readonly number[];
+
+const PUNCH: Way = [FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE];
+const ZERO: Way = [FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE];
+/** tmpfs has no ZERO_RANGE: a hole that is allocated again is the same. */
+const PUNCH_AND_ALLOCATE: Way = [...PUNCH, FALLOC_FL_KEEP_SIZE];
+
+/** Gives the range back. */
+export const HOLE_WAYS: readonly Way[] = [PUNCH];
+/** Makes the range zeroes; holes if that is cheaper. */
+export const ZERO_WAYS: readonly Way[] = [PUNCH, ZERO];
+/** Makes the range zeroes that are allocated. */
+export const ALLOCATED_ZERO_WAYS: readonly Way[] = [ZERO, PUNCH_AND_ALLOCATE];
 
 /** Written at once where nothing else works. */
 const ZEROES = Buffer.alloc(1024 * 1024);
 
-function isUnsupported(error: unknown): boolean {
-  const { code } = error as { code?: string };
-  return code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOSYS';
-}
+const writeAway = promisify(fs.write);
 
-/** Tries the calls in order until one is supported. @returns false if none is */
-function firstSupported(...attempts: (() => void)[]): boolean {
-  for (const attempt of attempts) {
+/**
+ * Takes the first way that the file system has.
+ * @returns false if it has none of them; the content is then unchanged
+ */
+export function zeroQuickly(
+  fd: number,
+  ways: readonly Way[],
+  offsetBytes: number,
+  lengthBytes: number,
+): boolean {
+  for (const way of ways) {
     try {
-      attempt();
+      for (const mode of way) fallocate(fd, mode, offsetBytes, lengthBytes);
       return true;
     } catch (error) {
       if (!isUnsupported(error)) throw error;
@@ -34,10 +53,48 @@ function firstSupported(...attempts: (() => void)[]): boolean {
   return false;
 }
 
+/** The same on another thread. */
+export async function zeroQuicklyAway(
+  fd: number,
+  ways: readonly Way[],
+  offsetBytes: number,
+  lengthBytes: number,
+): Promise<boolean> {
+  for (const way of ways) {
+    try {
+      for (const mode of way) await fallocateAway(fd, mode, offsetBytes, lengthBytes);
+      return true;
+    } catch (error) {
+      if (!isUnsupported(error)) throw error;
+    }
+  }
+  return false;
+}
+
+export function writeZeroes(fd: number, offsetBytes: number, lengthBytes: number): void {
+  for (let doneBytes = 0; doneBytes < lengthBytes;) {
+    const pieceBytes = Math.min(ZEROES.length, lengthBytes - doneBytes);
+    doneBytes += fs.writeSync(fd, ZEROES, 0, pieceBytes, offsetBytes + doneBytes);
+  }
+}
+
+/** The same on libuv's threads. */
+export async function writeZeroesAway(
+  fd: number,
+  offsetBytes: number,
+  lengthBytes: number,
+): Promise<void> {
+  for (let doneBytes = 0; doneBytes < lengthBytes;) {
+    const pieceBytes = Math.min(ZEROES.length, lengthBytes - doneBytes);
+    const { bytesWritten } = await writeAway(fd, ZEROES, 0, pieceBytes, offsetBytes + doneBytes);
+    doneBytes += bytesWritten;
+  }
+}
+
 /** Whether the file system can make holes. Tried beyond the end, where a hole changes nothing. */
 export function canPunchHoles(fd: number, endBytes: number): boolean {
   try {
-    return punchHole(fd, endBytes, 1);
+    return zeroQuickly(fd, HOLE_WAYS, endBytes, 1);
   } catch (error) {
     // The file is as large as one can be there, so there is no beyond: the first trim will tell. ENOSPC: a file that
     // is a device in disguise (FUSE) and has one size for ever.
@@ -47,37 +104,7 @@ export function canPunchHoles(fd: number, endBytes: number): boolean {
   }
 }
 
-/** Gives the range back. @returns false if the file system cannot; the content is then unchanged */
-export function punchHole(fd: number, offsetBytes: number, lengthBytes: number): boolean {
-  return firstSupported(() => {
-    fallocate(fd, PUNCH, offsetBytes, lengthBytes);
-  });
-}
-
-/** Makes the range zeroes; holes if `mayPunch`, else allocated. @returns false if it would have to be written */
-export function zeroQuickly(
-  fd: number,
-  offsetBytes: number,
-  lengthBytes: number,
-  mayPunch: boolean,
-): boolean {
-  const punch = (): void => {
-    fallocate(fd, PUNCH, offsetBytes, lengthBytes);
-  };
-  const zero = (): void => {
-    fallocate(fd, ZERO, offsetBytes, lengthBytes);
-  };
-  // tmpfs has no ZERO_RANGE: a hole that is allocated again is the same.
-  const punchAndAllocate = (): void => {
-    punch();
-    fallocate(fd, FALLOC_FL_KEEP_SIZE, offsetBytes, lengthBytes);
-  };
-  return mayPunch ? firstSupported(punch, zero) : firstSupported(zero, punchAndAllocate);
-}
-
-export function writeZeroes(fd: number, offsetBytes: number, lengthBytes: number): void {
-  for (let doneBytes = 0; doneBytes < lengthBytes;) {
-    const pieceBytes = Math.min(ZEROES.length, lengthBytes - doneBytes);
-    doneBytes += fs.writeSync(fd, ZEROES, 0, pieceBytes, offsetBytes + doneBytes);
-  }
+function isUnsupported(error: unknown): boolean {
+  const { code } = error as { code?: string };
+  return code === 'EOPNOTSUPP' || code === 'ENOTSUP' || code === 'ENOSYS';
 }
