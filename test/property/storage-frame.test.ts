@@ -260,6 +260,7 @@ describe('frames without a batch', () => {
         generation: fc.maxSafeNat(),
         streamIndex: fc.nat(2 ** 32 - 1),
         checksum: fc.constantFrom('none' as const, 'crc32c' as const),
+        takesHoles: fc.boolean(),
       },
       { noNullPrototype: true },
     );

@@ -185,6 +185,7 @@ function requestSeeds(): Buffer[] {
     generation: 7,
     streamIndex: 1,
     checksum: 'crc32c',
+    takesHoles: true,
   };
   const frames: ClientFrame[] = [
     requestFrame(requests),

@@ -42,6 +42,7 @@ class Fixture {
       readOnly: false,
       writeVerifier: 77n,
       limits: { requestsInFlightMax: 100, bytesInFlightMax: REQUEST_BYTES_MAX },
+      leavesHolesOut: true,
       requireCurrent: () => {
         if (this.fenced !== undefined) throw this.fenced;
       },
