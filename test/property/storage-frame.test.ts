@@ -96,6 +96,28 @@ describe('a request batch', () => {
   });
 });
 
+/** A Holes message, or none. */
+function holesMessage(index: number, holes: readonly (readonly [number, number])[]): Buffer[] {
+  if (holes.length === 0) return [];
+  const column = (which: 0 | 1): Buffer => Buffer.concat(holes.map((one) => fixed(one[which], 4)));
+  const number = Buffer.concat([tag(1, 0), varint(index)]);
+  return [delimited(8, Buffer.concat([number, delimited(2, column(0)), delimited(3, column(1))]))];
+}
+
+/** What a read with these holes is. */
+function withZeroes(sent: {
+  readonly data: Uint8Array;
+  readonly holes: readonly (readonly [number, number])[];
+}): Buffer {
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const [before, length] of sent.holes) {
+    parts.push(sent.data.subarray(at, at + before), Buffer.alloc(length));
+    at += before;
+  }
+  return Buffer.concat([...parts, sent.data.subarray(at)]);
+}
+
 describe('a reply batch', () => {
   /** 4711 is none of the protocol's. */
   const ERRNO = new Map([
@@ -108,6 +130,8 @@ describe('a reply batch', () => {
     sequence: fc.maxSafeNat(),
     error: fc.constantFrom(0, 0, 5, 28, 4711),
     data: fc.uint8Array({ maxLength: 40 }),
+    /** Bytes of data before, and of zeroes. */
+    holes: fc.array(fc.tuple(fc.nat(10), fc.integer({ min: 1, max: 9 })), { maxLength: 3 }),
   });
 
   it('is understood however a protobuf writer puts it', () => {
@@ -117,9 +141,11 @@ describe('a reply batch', () => {
         fc.tuple(anyForm, anyForm, anyForm),
         anyTurns,
         (made, forms, turns) => {
-          const replies = made.map((one) =>
-            one.error === 0 ? one : { ...one, data: new Uint8Array() },
-          );
+          const replies = made.map((one) => {
+            if (one.error !== 0) return { ...one, data: new Uint8Array(), holes: [] };
+            const beforeBytes = one.holes.reduce((sum, [before]) => sum + before, 0);
+            return beforeBytes <= one.data.length ? one : { ...one, holes: [] };
+          });
           const pieces = [
             {
               field: 1,
@@ -142,7 +168,11 @@ describe('a reply batch', () => {
           ].map(columnPieces);
           const verifier = Buffer.concat([tag(7, 1), fixed(99, 8)]);
           const payload = delimited(15, Buffer.concat(replies.map(({ data }) => data)));
-          const body = interleaved([...pieces, [verifier], [payload], UNKNOWN_FIELDS], turns);
+          const holes = replies.flatMap((one, index) => holesMessage(index, one.holes));
+          const body = interleaved(
+            [...pieces, [verifier], holes, [payload], UNKNOWN_FIELDS],
+            turns,
+          );
           const decoded = decodeNodeFrame(delimited(2, body));
           assert.ok(decoded.kind === 'replies');
           assert.equal(decoded.writeVerifier, 99n);
@@ -152,8 +182,9 @@ describe('a reply batch', () => {
           );
           decoded.results.forEach((result, index) => {
             const sent = replies[index];
-            assert.deepEqual(Buffer.concat(result.payload), Buffer.from(sent?.data ?? []));
-            assert.equal(result.error?.errno, ERRNO.get(sent?.error ?? 0));
+            assert.ok(sent !== undefined);
+            assert.deepEqual(Buffer.concat(result.payload), withZeroes(sent));
+            assert.equal(result.error?.errno, ERRNO.get(sent.error));
           });
         },
       ),
