@@ -99,7 +99,7 @@ const CASES: readonly Case[] = [
   {
     name: 'a read is answered with more holes than any has room for',
     lie: withHoles(REQUEST_BYTES_MAX, 1),
-    sentence: /a reply batch holds holes that no read can have/,
+    sentence: /a reply batch holds a read whose extents do not fit it/,
   },
   {
     name: 'a write is answered with a hole',

@@ -59,27 +59,27 @@ describe('holes between node and daemon', { skip: whyHolesAreUnknown() }, () => 
     (await submitAsync(volume, readRequest(offsetBytes, lengthBytes))).payload;
 
   it('64 MiB in reads of 1 MiB move next to nothing, and are zeroes', async () => {
-    const before = relay.passedBytes;
+    const beforeBytes = relay.passedBytes;
     for (let at = 0; at < HOLE_BYTES; at += MIB)
       assert.ok(joined(await read(at, MIB)).equals(Buffer.alloc(MIB)));
-    const movedBytes = relay.passedBytes - before;
+    const movedBytes = relay.passedBytes - beforeBytes;
     assert.ok(movedBytes < MOVED_BYTES_MAX, `${movedBytes} bytes were moved`);
   });
 
   it('many at a time are no more', async () => {
-    const before = relay.passedBytes;
+    const beforeBytes = relay.passedBytes;
     const reads = Array.from({ length: 64 }, (_, index) => read(index * MIB, MIB));
     for (const payload of await Promise.all(reads)) assert.ok(payload.every(isZeroPiece));
-    assert.ok(relay.passedBytes - before < MOVED_BYTES_MAX);
+    assert.ok(relay.passedBytes - beforeBytes < MOVED_BYTES_MAX);
   });
 
   it('data between them moves once', async () => {
     const data = Buffer.alloc(128 * 1024, 0xa5);
     await submitAsync(volume, writeRequest(72 * MIB, data));
-    const before = relay.passedBytes;
+    const beforeBytes = relay.passedBytes;
     const expected = Buffer.concat([Buffer.alloc(MIB), data, Buffer.alloc(7 * MIB - data.length)]);
     assert.ok(joined(await read(71 * MIB, 8 * MIB)).equals(expected));
-    const movedBytes = relay.passedBytes - before;
+    const movedBytes = relay.passedBytes - beforeBytes;
     assert.ok(movedBytes >= data.length && movedBytes < data.length + 4096, String(movedBytes));
   });
 

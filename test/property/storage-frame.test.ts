@@ -96,19 +96,30 @@ describe('a request batch', () => {
   });
 });
 
-/** A Holes message, or none. */
-function holesMessage(index: number, holes: readonly (readonly [number, number])[]): Buffer[] {
+interface Sparse {
+  readonly data: Uint8Array;
+  /** Bytes of data before each, and of zeroes. */
+  readonly holes: readonly (readonly [number, number])[];
+}
+
+/** The read's extents as a message, or none. */
+function readExtents(index: number, { data, holes }: Sparse): Buffer[] {
   if (holes.length === 0) return [];
-  const column = (which: 0 | 1): Buffer => Buffer.concat(holes.map((one) => fixed(one[which], 4)));
+  const runs: [lengthBytes: number, state: number][] = [];
+  let left = data.length;
+  for (const [before, length] of holes) {
+    runs.push([before, 0], [length, 2]);
+    left -= before;
+  }
+  const full = [...runs, [left, 0] as const].filter(([length]) => length > 0);
+  const lengths = Buffer.concat(full.map(([length]) => fixed(length, 8)));
+  const states = Buffer.concat(full.map(([, state]) => varint(state)));
   const number = Buffer.concat([tag(1, 0), varint(index)]);
-  return [delimited(8, Buffer.concat([number, delimited(2, column(0)), delimited(3, column(1))]))];
+  return [delimited(8, Buffer.concat([number, delimited(2, lengths), delimited(3, states)]))];
 }
 
 /** What a read with these holes is. */
-function withZeroes(sent: {
-  readonly data: Uint8Array;
-  readonly holes: readonly (readonly [number, number])[];
-}): Buffer {
+function withZeroes(sent: Sparse): Buffer {
   const parts: Uint8Array[] = [];
   let at = 0;
   for (const [before, length] of sent.holes) {
@@ -168,9 +179,9 @@ describe('a reply batch', () => {
           ].map(columnPieces);
           const verifier = Buffer.concat([tag(7, 1), fixed(99, 8)]);
           const payload = delimited(15, Buffer.concat(replies.map(({ data }) => data)));
-          const holes = replies.flatMap((one, index) => holesMessage(index, one.holes));
+          const sparse = replies.flatMap((one, index) => readExtents(index, one));
           const body = interleaved(
-            [...pieces, [verifier], holes, [payload], UNKNOWN_FIELDS],
+            [...pieces, [verifier], sparse, [payload], UNKNOWN_FIELDS],
             turns,
           );
           const decoded = decodeNodeFrame(delimited(2, body));

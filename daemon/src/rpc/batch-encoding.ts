@@ -16,7 +16,7 @@ import { sealBytes, writeSeal } from './frame-seal.js';
 import {
   encodeErrorText,
   encodeExtents,
-  encodeHoles,
+  extentsOfRead,
   fieldBytes,
   sparseBytes,
   writeSparse,
@@ -38,7 +38,7 @@ export const TAG = {
     errorText: 0x2a,
     extents: 0x32,
     writeVerifier: 0x39,
-    holes: 0x42,
+    readExtents: 0x42,
   },
 } as const;
 
@@ -136,7 +136,7 @@ export class LazyReplyBatch extends LazyBatch {
   /** The sparse messages, encoded: few requests fail, ask for extents, or read holes. */
   readonly #errorTexts: Buffer[] = [];
   readonly #extents: Buffer[] = [];
-  readonly #holes: Buffer[] = [];
+  readonly #readExtents: Buffer[] = [];
   /** By index: bytes of a read that are not in the payload. Few batches have any. */
   #leftOut: Map<number, number> | undefined;
 
@@ -160,7 +160,7 @@ export class LazyReplyBatch extends LazyBatch {
       if (hasHoles) this.#addHoles(index, result.payload);
       if (result.error !== undefined && result.error.reason !== '')
         this.#errorTexts.push(encodeErrorText(index, result.error.reason));
-      if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result));
+      if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result.extents));
     }
     this.payload = pieces;
     this.seal = frame.seal;
@@ -171,7 +171,7 @@ export class LazyReplyBatch extends LazyBatch {
       sparseBytes(this.#errorTexts) +
       sparseBytes(this.#extents) +
       (frame.writeVerifier === 0n ? 0 : 9) +
-      sparseBytes(this.#holes) +
+      sparseBytes(this.#readExtents) +
       fieldBytes(bytes);
     this.headBytes = 1 + varintBytes(this.#batchBytes) + this.#batchBytes - bytes;
     this.byteLength = this.headBytes + bytes + sealBytes(frame.seal);
@@ -198,13 +198,15 @@ export class LazyReplyBatch extends LazyBatch {
       target[at] = TAG.reply.writeVerifier;
       at = target.writeBigUInt64LE(writeVerifier, at + 1);
     }
-    at = writeSparse(target, TAG.reply.holes, this.#holes, at);
+    at = writeSparse(target, TAG.reply.readExtents, this.#readExtents, at);
     return writeTag(target, TAG.payload, this.#payloadBytes, at);
   }
 
   #addHoles(index: number, payload: readonly Buffer[]): void {
-    const { message, leftOutBytes } = encodeHoles(index, payload);
-    this.#holes.push(message);
+    const extents = extentsOfRead(payload);
+    let leftOutBytes = 0;
+    for (const { zero, lengthBytes } of extents) if (zero) leftOutBytes += lengthBytes;
+    this.#readExtents.push(encodeExtents(index, extents));
     this.#leftOut ??= new Map();
     this.#leftOut.set(index, leftOutBytes);
   }

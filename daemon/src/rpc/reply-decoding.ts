@@ -23,19 +23,18 @@ import { lookupType } from './proto-root.js';
 import { toBlockError } from './status-code.js';
 import type { ReplyBatchFrame } from './storage-messages.js';
 
-/** Most holes of one batch: a bound for what a frame makes us allocate, as REQUESTS_PER_BATCH_MAX is. */
-export const HOLES_PER_BATCH_MAX = 16_384;
+/** Most extents of all reads of a batch: a bound for what a frame makes us allocate, as REQUESTS_PER_BATCH_MAX is. */
+export const READ_EXTENTS_PER_BATCH_MAX = 16_384;
 
 export const REPLY_LAYOUT: BatchLayout = {
   type: lookupType('blkferry.storage.v1.ReplyBatch'),
   columns: [TAG.sequence, TAG.reply.error, TAG.reply.payloadLength, TAG.payload],
-  others: [TAG.reply.errorText, TAG.reply.extents, TAG.reply.writeVerifier, TAG.reply.holes],
+  others: [TAG.reply.errorText, TAG.reply.extents, TAG.reply.writeVerifier, TAG.reply.readExtents],
 };
 type Columns = readonly [Span, Span, Span, Span];
 
 const ERROR_TEXT = lookupType('blkferry.storage.v1.ErrorText');
 const EXTENTS = lookupType('blkferry.storage.v1.Extents');
-const HOLES = lookupType('blkferry.storage.v1.Holes');
 
 /**
  * Bytes [start, end) of a frame hold a ReplyBatch.
@@ -60,16 +59,16 @@ export function toReplyBatch(batch: Batch): ReplyBatchFrame {
     const lengthBytes = bytes.readUInt32LE(payloadLength.start + 4 * index);
     if (lengthBytes > payload.leftBytes)
       invalid('the reads of a reply batch are longer than its payload');
-    const holes = rare.holes.get(index);
+    const around = rare.readExtents.get(index);
     if (errorNumber !== 0) {
-      if (lengthBytes > 0 || holes !== undefined)
+      if (lengthBytes > 0 || around !== undefined)
         invalid('a reply batch holds an error with a payload');
       results[index] = failed(toBlockError(errorNumber, rare.texts.get(index) ?? ''));
-    } else if (lengthBytes > 0 || holes !== undefined) {
+    } else if (lengthBytes > 0 || around !== undefined) {
       const data =
-        holes === undefined
+        around === undefined
           ? payload.take(lengthBytes)
-          : takeAroundHoles(payload, lengthBytes, holes);
+          : takeAroundHoles(payload, lengthBytes, around);
       results[index] = { error: undefined, payload: data, extents: DONE.extents };
     } else {
       const extents = rare.extents.get(index);
@@ -87,19 +86,23 @@ export function toReplyBatch(batch: Batch): ReplyBatchFrame {
 }
 
 /** @param dataBytes of the read that are in the payload */
-function takeAroundHoles(payload: PayloadPieces, dataBytes: number, holes: Holes): Buffer[] {
+function takeAroundHoles(
+  payload: PayloadPieces,
+  dataBytes: number,
+  extents: readonly Extent[],
+): Buffer[] {
   const pieces: Buffer[] = [];
   let missingBytes = dataBytes;
-  let readBytes = dataBytes;
-  for (const [at, lengthBytes] of holes.length.entries()) {
-    const beforeBytes = holes.data[at] ?? 0;
+  let readBytes = 0;
+  for (const { lengthBytes, zero } of extents) {
     readBytes += lengthBytes;
-    if (lengthBytes === 0 || beforeBytes > missingBytes || readBytes > REQUEST_BYTES_MAX)
-      invalid('a reply batch holds holes that no read can have');
-    missingBytes -= beforeBytes;
-    pieces.push(...payload.take(beforeBytes), zeroPiece(lengthBytes));
+    if (!zero) missingBytes -= lengthBytes;
+    if (missingBytes < 0 || readBytes > REQUEST_BYTES_MAX) break;
+    if (zero) pieces.push(zeroPiece(lengthBytes));
+    else pieces.push(...payload.take(lengthBytes));
   }
-  pieces.push(...payload.take(missingBytes));
+  if (missingBytes !== 0 || readBytes > REQUEST_BYTES_MAX)
+    invalid('a reply batch holds a read whose extents do not fit it');
   return pieces;
 }
 
@@ -113,18 +116,13 @@ interface Extents {
   readonly length: readonly { toNumber(): number }[];
   readonly state: readonly number[];
 }
-interface Holes {
-  readonly index: number;
-  readonly data: readonly number[];
-  readonly length: readonly number[];
-}
 
 /** What few batches hold. */
 interface RareFields {
   /** By index into the columns. */
   readonly texts: ReadonlyMap<number, string>;
   readonly extents: ReadonlyMap<number, Extent[]>;
-  readonly holes: ReadonlyMap<number, Holes>;
+  readonly readExtents: ReadonlyMap<number, Extent[]>;
   /** 0n if absent. */
   readonly writeVerifier: bigint;
 }
@@ -132,15 +130,15 @@ interface RareFields {
 const NOTHING_RARE: RareFields = {
   texts: new Map(),
   extents: new Map(),
-  holes: new Map(),
+  readExtents: new Map(),
   writeVerifier: 0n,
 };
 
 function readRare(bytes: Buffer, fields: readonly TaggedSpan[], count: number): RareFields {
   const texts = new Map<number, string>();
   const extents = new Map<number, Extent[]>();
-  const holes = new Map<number, Holes>();
-  let holeCount = 0;
+  const ofReads = new Map<number, Extent[]>();
+  let ofReadsCount = 0;
   let writeVerifier = 0n;
   for (const field of fields) {
     if (field.tag === TAG.reply.writeVerifier) {
@@ -151,23 +149,19 @@ function readRare(bytes: Buffer, fields: readonly TaggedSpan[], count: number): 
     if (field.tag === TAG.reply.errorText) {
       const { index, text } = decodePlain(ERROR_TEXT, content) as unknown as ErrorText;
       texts.set(index, text);
-    } else if (field.tag === TAG.reply.holes) {
-      const found = decodePlain(HOLES, content) as unknown as Holes;
-      const { index, data, length } = found;
-      if (index >= count || holes.has(index) || data.length === 0 || data.length !== length.length)
-        invalid('the holes of a reply batch do not fit its replies');
-      holeCount += length.length;
-      if (holeCount > HOLES_PER_BATCH_MAX)
-        invalid(`a reply batch holds ${holeCount} holes, more than ${HOLES_PER_BATCH_MAX}`);
-      holes.set(index, found);
     } else {
       const { index, runs } = readExtents(content);
-      if (index >= count || extents.has(index))
+      const isOfRead = field.tag === TAG.reply.readExtents;
+      const known = isOfRead ? ofReads : extents;
+      if (index >= count || known.has(index))
         invalid('the extents of a reply batch do not fit its replies');
-      extents.set(index, runs);
+      known.set(index, runs);
+      if (isOfRead) ofReadsCount += runs.length;
+      if (ofReadsCount > READ_EXTENTS_PER_BATCH_MAX)
+        invalid(`the reads of a reply batch have more than ${READ_EXTENTS_PER_BATCH_MAX} extents`);
     }
   }
-  return { texts, extents, holes, writeVerifier };
+  return { texts, extents, readExtents: ofReads, writeVerifier };
 }
 
 function readExtents(content: Buffer): { index: number; runs: Extent[] } {

@@ -2,7 +2,7 @@
  * The parts of a reply batch that few replies have: the sentence of an error, the extents of a block status, the holes of
  * a read. Each is a small message that names its reply by its index into the columns, encoded when the batch is made.
  */
-import type { BlockResult } from '../block/block-request.js';
+import type { Extent } from '../block/block-request.js';
 import { isZeroPiece } from '../block/zeroes.js';
 import { varintBytes, writeFixed64, writeVarint } from './wire-reader.js';
 
@@ -50,7 +50,7 @@ export function encodeErrorText(index: number, reason: string): Buffer {
 }
 
 /** Extents { index = 1 (left out if 0), length = 2 (packed fixed64), state = 3 (packed varint, one byte each) } */
-export function encodeExtents(index: number, { extents }: BlockResult): Buffer {
+export function encodeExtents(index: number, extents: readonly Extent[]): Buffer {
   const count = extents.length;
   const bytes = Buffer.alloc(
     (index === 0 ? 0 : 1 + varintBytes(index)) + fieldBytes(8 * count) + fieldBytes(count),
@@ -71,35 +71,14 @@ function writeIndex(bytes: Buffer, index: number): number {
   return writeVarint(bytes, index, 1);
 }
 
-/**
- * Holes { index = 1 (left out if 0), data = 2, length = 3 (both packed fixed32) }
- *
- * @param payload has holes
- * @returns the message, and how many bytes of the payload need not be sent
- */
-export function encodeHoles(
-  index: number,
-  payload: readonly Buffer[],
-): { readonly message: Buffer; readonly leftOutBytes: number } {
-  const data: number[] = [];
-  const lengths: number[] = [];
-  let dataBytes = 0;
-  let leftOutBytes = 0;
+/** What a read with holes consists of, neighbours always different in kind. That they are not allocated is not said. */
+export function extentsOfRead(payload: readonly Buffer[]): Extent[] {
+  const extents: { lengthBytes: number; hole: boolean; zero: boolean }[] = [];
   for (const piece of payload) {
-    if (isZeroPiece(piece)) {
-      data.push(dataBytes);
-      lengths.push(piece.length);
-      dataBytes = 0;
-      leftOutBytes += piece.length;
-    } else dataBytes += piece.length;
+    const zero = isZeroPiece(piece);
+    const last = extents.at(-1);
+    if (last?.zero === zero) last.lengthBytes += piece.length;
+    else extents.push({ lengthBytes: piece.length, hole: false, zero });
   }
-  const columnBytes = 4 * data.length;
-  const message = Buffer.alloc(
-    (index === 0 ? 0 : 1 + varintBytes(index)) + 2 * fieldBytes(columnBytes),
-  );
-  let at = writeTag(message, 0x12, columnBytes, writeIndex(message, index));
-  for (const bytes of data) at = message.writeUInt32LE(bytes, at);
-  at = writeTag(message, 0x1a, columnBytes, at);
-  for (const bytes of lengths) at = message.writeUInt32LE(bytes, at);
-  return { message, leftOutBytes };
+  return extents;
 }

@@ -30,8 +30,11 @@ import { FlushOrder } from './flush-order.js';
 export const REPLY_FRAME_BYTES_MAX = 512 * 1024;
 /** What an extent takes in a frame. */
 const EXTENT_BYTES = 9;
-/** What a hole that is left out counts, more than it takes: so a frame has half as many as a client takes (HOLES_PER_BATCH_MAX). */
-const HOLE_BYTES = 64;
+/**
+ * What a hole that is left out counts: more than it takes with the data around it, so that a frame stays below
+ * READ_EXTENTS_PER_BATCH_MAX.
+ */
+const HOLE_BYTES = 128;
 
 export interface SessionLimits {
   readonly requestsInFlightMax: number;

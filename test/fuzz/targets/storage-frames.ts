@@ -49,9 +49,8 @@ const REASONS_OF_THE_PROTOCOL = [
   /^a reply batch holds an error with a payload$/,
   /^the extents of a reply batch do not fit its replies$/,
   /^a reply batch holds extents whose lengths and states differ in number$/,
-  /^the holes of a reply batch do not fit its replies$/,
-  /^a reply batch holds holes that no read can have$/,
-  /^a reply batch holds \d+ holes, more than \d+$/,
+  /^a reply batch holds a read whose extents do not fit it$/,
+  /^the reads of a reply batch have more than \d+ extents$/,
   /^a reply batch holds an extent of -?\d+ bytes in state -?\d+$/,
   /^an opened frame without volume or capabilities$/,
   /^Checksum has no value -?\d+$/,
@@ -80,7 +79,11 @@ interface Columns {
   readonly error: readonly number[];
   readonly payloadLength: readonly number[];
   readonly writeVerifier: Wide;
-  readonly holes: readonly { readonly index: number; readonly length: readonly number[] }[];
+  readonly readExtents: readonly {
+    readonly index: number;
+    readonly length: readonly Wide[];
+    readonly state: readonly number[];
+  }[];
   readonly payload: Uint8Array;
 }
 
@@ -182,10 +185,11 @@ function replyColumns({ sequences, results, writeVerifier }: ReplyBatchFrame): u
 
 function plainReplies(columns: Columns | null | undefined): unknown {
   if (!columns) return undefined;
-  const { sequence, error, payloadLength, writeVerifier, holes, payload } = columns;
+  const { sequence, error, payloadLength, writeVerifier, readExtents, payload } = columns;
   const holeBytes = sequence.map(() => 0);
-  for (const { index, length } of holes)
-    holeBytes[index] = length.reduce((sum, bytes) => sum + bytes, 0);
+  for (const { index, length, state } of readExtents)
+    for (const [at, bytes] of length.entries())
+      if (((state[at] ?? 0) & 2) !== 0) holeBytes[index] = (holeBytes[index] ?? 0) + Number(bytes);
   return {
     sequence: sequence.map(String),
     hasFailed: error.map((number) => number !== 0),

@@ -1,14 +1,14 @@
 /**
  * Holes in reply frames: what they are on the wire, written by protobufjs too, and what of them is refused.
  *
- *   a read   |0000|dddd|0000|dddddd|      length [4, 4]   data [0, 4]   payload_length 10
+ *   a read   |0000|dddd|0000|dddddd|      length [4, 4, 4, 6]   state [2, 0, 2, 0]   payload_length 10
  */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { DONE, joined, payloadBytes, type BlockResult } from '#daemon/block/block-request.js';
 import { REQUEST_BYTES_MAX } from '#daemon/block/device-facts.js';
 import { isZeroPiece, zeroPiece } from '#daemon/block/zeroes.js';
-import { HOLES_PER_BATCH_MAX } from '#daemon/rpc/reply-decoding.js';
+import { READ_EXTENTS_PER_BATCH_MAX } from '#daemon/rpc/reply-decoding.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { decodeNodeFrame, decodeNodePieces, encodeNodeFrame } from '#daemon/rpc/storage-frame.js';
 import type { ReplyBatchFrame } from '#daemon/rpc/storage-messages.js';
@@ -51,9 +51,9 @@ describe('holes of reads', () => {
         error: [0, 0, 0, 0],
         payloadLength: [5, 10, 0, 0],
         writeVerifier: 7,
-        holes: [
-          { index: 1, data: [0, 4], length: [4, 4] },
-          { index: 3, data: [0], length: [1024 * 1024] },
+        readExtents: [
+          { index: 1, length: [4, 4, 4, 6], state: [2, 0, 2, 0] },
+          { index: 3, length: [1024 * 1024], state: [2] },
         ],
         payload: Buffer.concat([Buffer.from('plain'), DATA]),
       }),
@@ -110,58 +110,53 @@ describe('holes of reads', () => {
     const plain = naive({
       ...{ sequence: [1], error: [0], payloadLength: [4], payload: DATA.subarray(0, 4) },
     });
-    // holes { data: 1 (unpacked), length: 3 (unpacked) }, index 0 left out
-    const holes = Buffer.from('420a15010000001d03000000', 'hex');
-    const frame = Buffer.concat([plain, holes]);
+    // read_extents { length: 1, 3, 3 (unpacked), state: 0, 2, 0 (unpacked) }, index 0 left out
+    const lengths = [1, 3, 3].map((length) => `110${length}00000000000000`).join('');
+    const extents = Buffer.from(`4221${lengths}180018021800`, 'hex');
+    const frame = Buffer.concat([plain, extents]);
     frame[1] = frame.length - 2;
     assert.equal(joined(read(frame)[0]?.payload ?? []).toString(), '0\0\0\x00123');
   });
 });
 
 describe('holes that cannot be', () => {
-  const one = { sequence: [1], error: [0], payloadLength: [4], payload: DATA.subarray(0, 4) };
-  const noRead = /holes that no read can have/;
+  const misfit = /a read whose extents do not fit it/;
   const cases: [string, object, RegExp][] = [
-    ['of no length', { ...one, holes: [{ data: [0], length: [0] }] }, noRead],
-    ['behind more data than there is', { ...one, holes: [{ data: [5], length: [1] }] }, noRead],
+    ['of no length', batchOf({ length: [4, 0], state: [0, 2] }), /an extent of 0 bytes in state 2/],
+    ['among more data than there is', batchOf({ length: [5, 1], state: [0, 2] }), misfit],
+    ['among less data than there is', batchOf({ length: [3, 1], state: [0, 2] }), misfit],
+    ['without the data', batchOf({ length: [8], state: [2] }), misfit],
     [
-      'behind more data than there is, together',
-      { ...one, holes: [{ data: [3, 2], length: [1, 1] }] },
-      noRead,
-    ],
-    [
-      'longer than any read, with its data',
-      { ...one, holes: [{ data: [0], length: [REQUEST_BYTES_MAX - 3] }] },
-      noRead,
+      'longer than any read',
+      batchOf({ length: [4, REQUEST_BYTES_MAX - 3], state: [0, 2] }),
+      misfit,
     ],
     [
       'longer than any read together',
-      { ...one, holes: [{ data: [0, 0], length: [2 ** 32 - 1, 2 ** 32 - 1] }] },
-      noRead,
+      batchOf({ length: [4, 2 ** 52, 2 ** 52], state: [0, 2, 2] }),
+      misfit,
     ],
-    ['without a length', { ...one, holes: [{ data: [0], length: [] }] }, /do not fit its replies/],
-    ['that are none', { ...one, holes: [{ data: [], length: [] }] }, /do not fit its replies/],
-    ['of no reply', { ...one, holes: [{ index: 1, data: [0], length: [1] }] }, /do not fit/],
+    ['without a state', batchOf({ length: [4, 1], state: [0] }), /differ in number/],
+    ['that are none', batchOf({ length: [], state: [] }), /differ in number/],
+    ['in an unknown state', batchOf({ length: [4, 1], state: [0, 6] }), /in state 6/],
+    ['of no reply', batchOf({ index: 1, length: [4], state: [0] }), /do not fit its replies/],
     [
       'told twice',
-      {
-        ...one,
-        holes: [
-          { data: [0], length: [1] },
-          { data: [0], length: [1] },
-        ],
-      },
+      batchOf({ length: [4], state: [0] }, { length: [4], state: [0] }),
       /do not fit its replies/,
     ],
     [
       'of a request that failed',
-      { sequence: [1], error: [5], payloadLength: [0], holes: [{ data: [0], length: [1] }] },
+      {
+        ...{ sequence: [1], error: [5], payloadLength: [0] },
+        readExtents: [{ length: [1], state: [2] }],
+      },
       /an error with a payload/,
     ],
     [
       'more than a batch may have',
-      { ...one, holes: [manyHoles(HOLES_PER_BATCH_MAX + 1)] },
-      /holds 16385 holes, more than 16384/,
+      batchOf(manyHoles(READ_EXTENTS_PER_BATCH_MAX)),
+      /have more than 16384 extents/,
     ],
   ];
   for (const [what, batch, sentence] of cases) {
@@ -171,14 +166,36 @@ describe('holes that cannot be', () => {
   }
 
   it('have neighbours that can be', () => {
-    const bytesRead = (holes: object): number =>
-      payloadBytes(read(naive({ ...one, holes: [holes] }))[0]?.payload ?? []);
-    assert.equal(bytesRead({ data: [4], length: [1] }), 5);
-    assert.equal(bytesRead({ data: [0], length: [REQUEST_BYTES_MAX - 4] }), REQUEST_BYTES_MAX);
-    assert.equal(bytesRead(manyHoles(HOLES_PER_BATCH_MAX)), HOLES_PER_BATCH_MAX + 4);
+    const bytesRead = (extents: object): number =>
+      payloadBytes(read(naive(batchOf(extents)))[0]?.payload ?? []);
+    assert.equal(bytesRead({ length: [4, 1], state: [0, 2] }), 5);
+    assert.equal(bytesRead({ length: [4], state: [0] }), 4);
+    assert.equal(
+      bytesRead({ length: [4], state: [1] }),
+      4,
+      'not allocated, and not said to be zero',
+    );
+    assert.equal(
+      bytesRead({ length: [REQUEST_BYTES_MAX - 4, 4], state: [3, 0] }),
+      REQUEST_BYTES_MAX,
+    );
+    assert.equal(
+      bytesRead(manyHoles(READ_EXTENTS_PER_BATCH_MAX - 1)),
+      READ_EXTENTS_PER_BATCH_MAX + 3,
+    );
   });
-
-  function manyHoles(count: number): object {
-    return { data: new Array<number>(count).fill(0), length: new Array<number>(count).fill(1) };
-  }
 });
+
+/** A batch of one read with four bytes of data. */
+function batchOf(...readExtents: readonly object[]): object {
+  const data = DATA.subarray(0, 4);
+  return { sequence: [1], error: [0], payloadLength: [4], payload: data, readExtents };
+}
+
+/** Four bytes of data, and so many holes of one byte. */
+function manyHoles(count: number): object {
+  return {
+    length: [4, ...new Array<number>(count).fill(1)],
+    state: [0, ...new Array<number>(count).fill(2)],
+  };
+}
