@@ -11,7 +11,8 @@ import { tlsSentenceIn } from '../rpc/tls-channel.js';
 const DEADLINE_EXCEEDED: number = status.DEADLINE_EXCEEDED;
 const UNAVAILABLE: number = status.UNAVAILABLE;
 
-/** Of grpc-js. */
+/** Of grpc-js, with what Node's HTTP/2 makes of other first bytes. */
+const NOT_HTTP2_IN_GRPC_JS = /^No connection established\. Last error: Protocol error/;
 const TOO_LONG = /^Received message larger than max \((\d+) vs\.? (\d+)\)/;
 
 const LOST = 'the connection was lost';
@@ -49,7 +50,7 @@ export function explainCallError(
   const text = typeof details === 'string' ? details : '';
   const sentence = tlsSentenceIn(text);
   if (sentence !== undefined) return new StorageError('unavailable', sentence, { cause: error });
-  if (text === NOT_HTTP2) {
+  if (text === NOT_HTTP2 || NOT_HTTP2_IN_GRPC_JS.test(text)) {
     return new StorageError(
       'unavailable',
       `what answers at ${address} is no blkferry ${who}: it does not speak HTTP/2 (gRPC); is the address right?`,
