@@ -6,7 +6,7 @@ import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import { status } from '@grpc/grpc-js';
 import type { HeaderField } from '../http2/header-field.js';
-import { Http2Error } from '../http2/http2-error.js';
+import { Http2Error, NotHttp2Error } from '../http2/http2-error.js';
 import { SessionConnection } from './session-connection.js';
 import { endOf, requestHeaders, type CallEnd } from './session-headers.js';
 import { SESSION_MARK } from './session-mark.js';
@@ -130,7 +130,11 @@ export class SessionCall extends EventEmitter {
   }
 }
 
+/** Of a call to something else than a server of gRPC. */
+export const NOT_HTTP2 = 'what answers does not speak HTTP/2';
+
 function endFor(reason: Error): CallEnd {
+  if (reason instanceof NotHttp2Error) return { code: status.UNAVAILABLE, details: NOT_HTTP2 };
   if (reason instanceof Http2Error)
     return { code: status.INTERNAL, details: `HTTP/2 was broken: ${reason.message}` };
   return { code: status.UNAVAILABLE, details: wordsOf(reason) };

@@ -210,6 +210,7 @@ export class SessionStream implements TableSession {
       readOnly,
       writeVerifier,
       limits: options.sessionLimits,
+      leavesHolesOut: open.takesHoles,
       requireCurrent: readOnly
         ? () => undefined
         : () => {

@@ -157,8 +157,9 @@ async function transfer(
     },
   };
   return await underLease(node, wish, async ({ generation }) => {
-    const { volumeId } = volume;
-    const session = await VolumeSession.open(node, { volumeId, attachmentId, generation }, signal);
+    // What is read back proves more if it came from the disk.
+    const open = { volumeId: volume.volumeId, attachmentId, generation, takesHoles: false };
+    const session = await VolumeSession.open(node, open, signal);
     try {
       const verify = options.verify === false ? 'none' : options.verify;
       return await importVolume({ session, source, verify, progress });

@@ -193,7 +193,7 @@ async function takeOver(
       const { volumeId } = volume;
       const session = await VolumeSession.open(
         node,
-        { volumeId, attachmentId, generation },
+        { volumeId, attachmentId, generation, takesHoles: false },
         signal,
       );
       try {

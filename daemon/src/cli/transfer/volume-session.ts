@@ -17,6 +17,8 @@ export interface SessionOpen {
   readonly attachmentId: string;
   /** 0: read-only. */
   readonly generation: number;
+  /** Holes need not be sent. Not for who wants to see what the node's disk gives for every byte. */
+  readonly takesHoles: boolean;
 }
 
 interface Waiting {
