@@ -14,6 +14,7 @@ import {
 } from '#daemon/block/block-request.js';
 import { isZeroPiece } from '#daemon/block/zeroes.js';
 import type { BackendVolume } from '#daemon/storage-node/backend/backend.js';
+import type { DiskPace } from '#daemon/storage-node/backend/file/disk-pace.js';
 import { FileBackend } from '#daemon/storage-node/backend/file/file-backend.js';
 import type { ReadCalls } from '#daemon/storage-node/backend/file/file-reader.js';
 import {
@@ -22,6 +23,7 @@ import {
   HOLE_READ_BYTES_MIN,
 } from '#daemon/storage-node/backend/file/hole-finder.js';
 import { whyHolesAreUnknown } from '#test/support/file-holes.js';
+import { slowPace } from '#test/support/slow-pace.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const KIB = 1024;
@@ -31,12 +33,14 @@ const root = temporaryFolder();
 let folders = 0;
 let file = '';
 
-async function newVolume(calls?: ReadCalls): Promise<BackendVolume> {
+async function newVolume(
+  slowness: { calls?: ReadCalls; pace?: DiskPace } = {},
+): Promise<BackendVolume> {
   folders += 1;
   const folder = path.join(root, String(folders));
   fs.mkdirSync(folder);
   file = path.join(folder, 'data');
-  const backend = new FileBackend(calls === undefined ? {} : { calls });
+  const backend = new FileBackend(slowness);
   const volume = { volumeId: 'v', sizeBytes: SIZE_BYTES, blockBytes: 512 };
   await backend.create(volume, folder);
   return backend.open(volume, folder);
@@ -117,6 +121,11 @@ describe('a read of a sparse file', { skip: whyHolesAreUnknown() }, () => {
     assert.equal(runs(await read(0, many / 2)).length, EXTENTS_PER_READ_MAX);
   });
 
+  it('is a read of everything while the disk does not keep up: it may have to tell where holes are', async () => {
+    device = await newVolume({ pace: slowPace() });
+    assert.deepEqual(runs(await read(0, MIB)), [[false, 1024]]);
+  });
+
   it('is EIO, not zeroes, where the file was cut behind its back', async () => {
     const isEio = ({ errno }: BlockError): boolean => errno === 'EIO';
     fs.truncateSync(file, MIB + 512);
@@ -167,7 +176,7 @@ describe('a read of a sparse file on a slow disk', { skip: whyHolesAreUnknown() 
     device: BackendVolume;
     result: () => BlockResult | undefined;
   }> {
-    const device = await newVolume(calls);
+    const device = await newVolume({ calls });
     await submitAsync(device, writeRequest(0, Buffer.alloc(64 * KIB, 1)));
     await submitAsync(device, writeRequest(128 * KIB, Buffer.alloc(64 * KIB, 2)));
     let answered: BlockResult | undefined;

@@ -107,7 +107,7 @@ class FileVolume implements BackendVolume {
     calls?: ReadCalls,
   ) {
     this.#flushes = new FlushQueue(fd);
-    this.#reads = new SparseReads(fd, volume.blockBytes, buffers, this.#line, calls);
+    this.#reads = new SparseReads(fd, volume.blockBytes, buffers, this.#line, pace, calls);
     const canPunch = canPunchHoles(fd, volume.sizeBytes);
     this.#facts = {
       sizeBytes: volume.sizeBytes,

@@ -8,6 +8,7 @@
  */
 import fs from 'node:fs';
 import { seekHole } from 'blkferry-kernel';
+import type { DiskPace } from './disk-pace.js';
 import { fileExtents } from './file-extents.js';
 
 /** linux/magic.h: ext2 to ext4, xfs, btrfs, tmpfs. */
@@ -36,6 +37,7 @@ export class HoleFinder {
     readonly fd: number,
     /** Holes are whole blocks. */
     readonly blockBytes: number,
+    readonly pace: DiskPace,
   ) {
     this.#isTrusted = isTrustedWithHoles(fd);
   }
@@ -46,12 +48,17 @@ export class HoleFinder {
    */
   partsOf(offsetBytes: number, lengthBytes: number): readonly ReadPart[] | undefined {
     if (lengthBytes < HOLE_READ_BYTES_MIN || !this.#isTrusted) return undefined;
+    // The answer may have to be read from the disk, and a slow one is not waited for here.
+    if (this.pace.isSlow) return undefined;
+    const begunMs = this.pace.begins();
     try {
       return this.#ask(offsetBytes, offsetBytes + lengthBytes);
     } catch (error) {
       // Of a disk that fails the read will tell.
       if ((error as NodeJS.ErrnoException).code !== 'EIO') this.#isTrusted = false;
       return undefined;
+    } finally {
+      this.pace.ended(begunMs, 0);
     }
   }
 

@@ -6,6 +6,7 @@ import type { BlockCompletion } from '../../../block/block-device.js';
 import { BlockError } from '../../../block/block-error.js';
 import { DONE, failed, type BlockRequest } from '../../../block/block-request.js';
 import { zeroPiece } from '../../../block/zeroes.js';
+import type { DiskPace } from './disk-pace.js';
 import { FileReader, type ReadCalls } from './file-reader.js';
 import { HoleFinder, type ReadPart } from './hole-finder.js';
 import type { ReadBuffers } from './read-buffers.js';
@@ -26,10 +27,11 @@ export class SparseReads {
     blockBytes: number,
     readonly buffers: ReadBuffers,
     readonly line: RequestLine,
+    pace: DiskPace,
     calls?: ReadCalls,
   ) {
     this.#reader = new FileReader(fd, calls);
-    this.#holes = new HoleFinder(fd, blockBytes);
+    this.#holes = new HoleFinder(fd, blockBytes, pace);
   }
 
   /** A read whose turn it is. */
