@@ -25,8 +25,19 @@ export type RemoteEnd = Pick<net.Socket, 'remoteAddress' | 'remotePort'>;
 
 /** What has a place: a connection, whatever socket it goes through. */
 interface Seat extends PlaceHolder {
-  socket: net.Socket;
+  /** Undefined while another thread has the connection. */
+  socket: net.Socket | undefined;
+  /** Closes the connection. */
+  cut: () => void;
   readonly leave: () => void;
+}
+
+/** The place of a connection that another thread serves. It is told of what it cannot see. */
+export interface DistantSeat {
+  /** The client has said what it wants. */
+  identified(): void;
+  /** The connection is closed. */
+  leave(): void;
 }
 
 export class ServerDoor {
@@ -49,18 +60,24 @@ export class ServerDoor {
     const { remoteAddress: peer } = socket;
     const refusal = this.#places.refusal(peer);
     if (refusal !== undefined) {
-      this.#refuse(socket, refusal);
+      this.#tell(peer, refusal);
+      cut(socket);
       return false;
     }
     const end = nameOf(socket);
     const seat: Seat = {
       socket,
+      cut: () => {
+        if (seat.socket !== undefined) cut(seat.socket);
+      },
       giveWay: (reason) => {
-        this.#refuse(seat.socket, reason);
+        this.#tell(peer, reason);
+        seat.cut();
       },
       leave: () => {
         this.#places.give(seat);
-        if (end !== undefined) this.#holders.delete(end);
+        // Another connection may come from there already.
+        if (end !== undefined && this.#holders.get(end) === seat) this.#holders.delete(end);
       },
     };
     this.#places.take(seat, peer);
@@ -74,6 +91,20 @@ export class ServerDoor {
   moved(from: net.Socket, to: net.Socket): void {
     const seat = this.#seats.get(from);
     if (seat !== undefined) this.#sit(seat, to);
+  }
+
+  /** Another thread serves the connection from now on. @param cutThere closes it there */
+  givenAway(from: net.Socket, cutThere: () => void): DistantSeat {
+    const seat = this.#seats.get(from);
+    if (seat === undefined) return { identified: () => undefined, leave: () => undefined };
+    seat.socket = undefined;
+    seat.cut = cutThere;
+    return {
+      identified: () => {
+        this.#places.identified(seat);
+      },
+      leave: seat.leave,
+    };
   }
 
   /** The client at this end of a connection has said what it wants. */
@@ -90,16 +121,18 @@ export class ServerDoor {
     });
   }
 
-  #refuse(socket: net.Socket, reason: string): void {
-    const peer = socket.remoteAddress ?? 'on this machine';
+  #tell(peer = 'on this machine', reason: string): void {
     this.refusals.warn(
       `${peer} ${reason}`,
       { event: 'client_refused', peer, reason },
       `client ${peer}: ${reason}`,
     );
-    socket.on('error', () => undefined);
-    socket.destroy();
   }
+}
+
+function cut(socket: net.Socket): void {
+  socket.on('error', () => undefined);
+  socket.destroy();
 }
 
 /** @returns undefined for a unix socket, and for one that is gone already */

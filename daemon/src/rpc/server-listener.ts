@@ -5,12 +5,14 @@
  * accepting can end before the calls do.
  */
 import { lstat, unlink } from 'node:fs/promises';
-import net from 'node:net';
+import net, { type Socket } from 'node:net';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { PlaceLimits } from '../runtime/connection-places.js';
 import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
+import type { TlsMaterial } from '../security/tls-material.js';
 import { serverMaterial, type Protection } from './credentials.js';
+import { giveConnection, type ConnectionTaker } from './given-connection.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
 import { ReadKeeper } from './read-keeper.js';
@@ -42,6 +44,8 @@ export interface ListenOptions extends Protection {
   readonly onWindows: (windows: WindowSizes) => void;
   /** Serves sessions that come with a connection of their own; absent: there are none. */
   readonly onSession?: (call: ServedCall) => void;
+  /** Takes the connections of sessions that say their lane; absent: they are served like all others. */
+  readonly taker?: ConnectionTaker | undefined;
 }
 
 /** @throws StorageError 'invalid', 'denied' (plain text), 'refused' (in use) or 'unavailable' */
@@ -64,8 +68,13 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
     },
   );
   const keeper = new ReadKeeper(SYSTEM_CLOCK);
+  const { taker } = options;
+  const isTls = material !== undefined;
   const sessions = new SessionDoor({
     clock: SYSTEM_CLOCK,
+    giveAway:
+      taker &&
+      ((socket, first, lane) => giveConnection(socket, { first, lane, isTls }, door, taker)),
     onSession: options.onSession,
     called: (call) => {
       door.identified(call.socket);
@@ -84,23 +93,21 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
             injector.injectConnection(socket);
           });
         })
-      : createTlsAcceptor(material, sessions.protocols, {
-          // The socket below TLS: it is the one whose kernel buffer fills.
-          connected: (socket) => {
-            if (door.admit(socket)) keeper.keep(socket);
-          },
-          secured: (socket) => {
-            door.identified(socket);
-            if (!sessions.take(socket)) injector.injectConnection(socket);
-          },
+      : secureAcceptor(material, {
+          door,
+          sessions,
+          keeper,
           refusals,
+          others: (socket) => {
+            injector.injectConnection(socket);
+          },
         });
   await (address.startsWith('unix:')
     ? listenAtPath(acceptor, address)
     : listenAtPort(acceptor, address));
   return {
     address: boundAddress(acceptor, address),
-    isTls: material !== undefined,
+    isTls,
     stopAccepting: () => {
       acceptor.close();
     },
@@ -108,6 +115,36 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
       sessions.cut();
     },
   };
+}
+
+interface SecureRoom {
+  readonly door: ServerDoor;
+  readonly sessions: SessionDoor;
+  readonly keeper: ReadKeeper;
+  readonly refusals: RepeatedWarnings;
+  /** Gets believed clients that are no session's. */
+  readonly others: (socket: Socket) => void;
+}
+
+function secureAcceptor(material: TlsMaterial, room: SecureRoom): net.Server {
+  const { door, sessions, keeper, refusals, others } = room;
+  const secured = createTlsAcceptor(material, sessions.protocols, {
+    secured: (socket) => {
+      door.identified(socket);
+      if (!sessions.take(socket)) others(socket);
+    },
+    refusals,
+  });
+  const acceptor = net.createServer({ noDelay: true }, (socket) => {
+    if (!door.admit(socket)) return;
+    sessions.sortSecure(socket, () => {
+      // The socket below TLS: it is the one whose kernel buffer fills.
+      keeper.keep(socket);
+      secured.emit('connection', socket);
+    });
+  });
+  acceptor.once('close', () => secured.close());
+  return acceptor;
 }
 
 async function listenAtPath(acceptor: net.Server, address: string): Promise<void> {
