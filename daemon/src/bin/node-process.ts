@@ -11,6 +11,7 @@ import { startNode, type RunningNode } from '../storage-node/node-server.js';
 import { VolumeCatalog } from '../storage-node/volume-catalog.js';
 import { readAccess, watchAccess } from './node-access.js';
 import { startTls } from './tls-start.js';
+import { startWorkers } from './worker-start.js';
 
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
@@ -24,7 +25,13 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
     clock: SYSTEM_CLOCK,
   });
   const directory = await openDataDirectory(config.data_directory);
-  const { catalog, findings } = await VolumeCatalog.load(directory, createBackends());
+  const sessionLimits = {
+    requestsInFlightMax: config.session_requests_max,
+    bytesInFlightMax: config.session_bytes_max,
+  };
+  const pool = await startWorkers(config.workers, sessionLimits, logger);
+  const backends = pool?.backends() ?? createBackends();
+  const { catalog, findings } = await VolumeCatalog.load(directory, backends);
   for (const volumeId of findings.removed) {
     logger.info(
       { event: 'leftover_removed', volumeId },
@@ -49,10 +56,9 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
       callsPerConnectionMax: config.calls_per_connection_max,
       idleTimeoutMs: config.connection_idle_timeout,
     },
-    sessionLimits: {
-      requestsInFlightMax: config.session_requests_max,
-      bytesInFlightMax: config.session_bytes_max,
-    },
+    sessionLimits,
+    workers: config.workers,
+    pool,
     log: logger,
     refusals,
     audit,
@@ -70,6 +76,7 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
       try {
         await node.stop(deadlineMs);
       } finally {
+        await pool?.stop();
         await audit.close();
       }
     },

@@ -78,6 +78,11 @@ export const NODE_SETTINGS = {
     { min: 32 * MIB, max: 4096 * MIB },
     'Most bytes of data in unanswered requests of one session; at least one longest request, 32 MiB.',
   ),
+  workers: integer(
+    1,
+    { min: 1, max: 64 },
+    'Threads that serve sessions; the volumes are spread over them, and each volume belongs to one. 1: everything is done by the main thread. With more, one processor core for each and one for all else is the most that can be used. Each costs about 30 MiB.',
+  ),
   shutdown_timeout: duration(
     10 * SECOND,
     { min: 100, max: 10 * MINUTE },

@@ -32,14 +32,6 @@ interface Seat extends PlaceHolder {
   readonly leave: () => void;
 }
 
-/** The place of a connection that another thread serves. It is told of what it cannot see. */
-export interface DistantSeat {
-  /** The client has said what it wants. */
-  identified(): void;
-  /** The connection is closed. */
-  leave(): void;
-}
-
 export class ServerDoor {
   readonly #places: ConnectionPlaces<PlaceHolder>;
   /** Of TCP connections, by their other end. */
@@ -93,18 +85,13 @@ export class ServerDoor {
     if (seat !== undefined) this.#sit(seat, to);
   }
 
-  /** Another thread serves the connection from now on. @param cutThere closes it there */
-  givenAway(from: net.Socket, cutThere: () => void): DistantSeat {
+  /** Another thread serves the connection from now on. @param cutThere closes it there @returns to be called when it is closed */
+  givenAway(from: net.Socket, cutThere: () => void): () => void {
     const seat = this.#seats.get(from);
-    if (seat === undefined) return { identified: () => undefined, leave: () => undefined };
+    if (seat === undefined) return () => undefined;
     seat.socket = undefined;
     seat.cut = cutThere;
-    return {
-      identified: () => {
-        this.#places.identified(seat);
-      },
-      leave: seat.leave,
-    };
+    return seat.leave;
   }
 
   /** The client at this end of a connection has said what it wants. */

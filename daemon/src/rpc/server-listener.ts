@@ -74,7 +74,7 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
     clock: SYSTEM_CLOCK,
     giveAway:
       taker &&
-      ((socket, first, lane) => giveConnection(socket, { first, lane, isTls }, door, taker)),
+      ((socket, first, lane) => giveConnection(socket, { first, lane }, door, taker)),
     onSession: options.onSession,
     called: (call) => {
       door.identified(call.socket);
@@ -102,6 +102,14 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
             injector.injectConnection(socket);
           },
         });
+  taker?.listens({
+    place: { address, isTls },
+    material,
+    identified: (remote) => {
+      door.identified(remote);
+    },
+    onWindows,
+  });
   await (address.startsWith('unix:')
     ? listenAtPath(acceptor, address)
     : listenAtPort(acceptor, address));
@@ -113,6 +121,7 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
     },
     cutSessions: () => {
       sessions.cut();
+      taker?.cutAll();
     },
   };
 }
