@@ -24,6 +24,12 @@ export interface NodeMessage {
   insecure: boolean;
   certificateValidToMs: number;
   refusals: EventCount[];
+  /** Empty: one thread does everything. */
+  workers: NodeWorkerMessage[];
+}
+
+export interface NodeWorkerMessage {
+  sessionCount: number;
 }
 
 export interface LeaseHolderMessage {

@@ -32,7 +32,7 @@ import type { SessionHost } from './session-host.js';
 import { SessionPlaces } from './session-places.js';
 import { SessionStream } from './session-stream.js';
 import type { ServiceLog, StorageServiceOptions } from './service-options.js';
-import { SessionTable } from './session-table.js';
+import { SessionTable, workersOf } from './session-table.js';
 import { requireUnused } from './volume-use.js';
 import type { VolumeRecord } from './volume-record.js';
 import { VolumeTurns } from './volume-turns.js';
@@ -98,6 +98,7 @@ export class StorageService implements SessionHost, StreamHost {
   async getNode(caller = TRUSTED_CALLER): Promise<NodeMessage> {
     const { catalog, clock, software, writeVerifier } = this.options;
     const visible = this.gate.visible(caller);
+    const sessions = visible.flatMap(({ volumeId }) => [...this.sessions.ofVolume(volumeId)]);
     return {
       nodeId: catalog.nodeId,
       software,
@@ -106,12 +107,10 @@ export class StorageService implements SessionHost, StreamHost {
       ...(await catalog.space()),
       uptimeMs: Math.round(clock.nowMs() - this.#startedMs),
       volumeCount: visible.length,
-      sessionCount: visible.reduce(
-        (sum, { volumeId }) => sum + this.sessions.ofVolume(volumeId).size,
-        0,
-      ),
+      sessionCount: sessions.length,
       ...protectionFacts(this.options),
       refusals: this.refusals.counts,
+      workers: workersOf(sessions, this.options.workers),
     };
   }
 

@@ -31,7 +31,8 @@ export class DistantSession implements EnteringSession {
     readonly host: SessionHost,
     readonly caller: Caller,
     readonly post: Post<ToWorker>,
-    /** Whether the worker has this volume. */
+    /** Number of the worker, and whether a volume is in it. */
+    readonly worker: number,
     readonly hasVolume: (volumeId: string) => boolean,
   ) {
     this.#admission = new SessionAdmission(host, this);

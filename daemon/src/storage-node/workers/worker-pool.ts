@@ -169,6 +169,9 @@ export class WorkerPool implements ConnectionTaker {
       return;
     }
     const hasVolume = (volumeId: string): boolean => laneOf(volumeId) % this.count === index;
-    sessions.set(sessionId, new DistantSession(sessionId, host, caller, thread.post, hasVolume));
+    sessions.set(
+      sessionId,
+      new DistantSession(sessionId, host, caller, thread.post, index, hasVolume),
+    );
   }
 }
