@@ -18,7 +18,6 @@ import { temporaryFolder } from '#test/support/temporary-folder.js';
 import {
   HeldSession,
   WorkerNode,
-  spread,
   writer,
   writtenVolume,
   type WorkerNodeWish,
@@ -49,7 +48,8 @@ async function twoVolumes(
 
 const authority = new TestAuthority(temporaryFolder());
 const files = authority.issue();
-const RULES = '[[rule]]\nclients = ["*"]\nvolumes = ["*"]\nrights = ["read", "write", "take-over", "administer"]\n';
+const RULES =
+  '[[rule]]\nclients = ["*"]\nvolumes = ["*"]\nrights = ["read", "write", "take-over", "administer"]\n';
 
 const WAYS: Readonly<Record<string, WorkerNodeWish>> = {
   'a unix socket': {},
@@ -64,7 +64,7 @@ for (const [way, wish] of Object.entries(WAYS)) {
       const client = node.client(wish.tls);
       const volumes = await twoVolumes(client);
       await until(() => node.node.service.sessions.count === 2);
-      assert.deepEqual(spread(await client.getNode()), [1, 1]);
+      assert.deepEqual((await client.getNode()).workerSessions, [1, 1]);
       const work = volumes.map(async ({ session }, index) => {
         const data = Buffer.alloc(MIB, index + 1);
         for (let round = 0; round < 8; round += 1) {
@@ -162,8 +162,7 @@ function keepWriting(session: HeldSession, value: number): () => void {
   const data = Buffer.alloc(65_536, value);
   let isOn = true;
   const next = (): void => {
-    if (isOn && session.end === undefined)
-      void session.send(writeRequest(0, data)).then(next);
+    if (isOn && session.end === undefined) void session.send(writeRequest(0, data)).then(next);
   };
   for (let depth = 0; depth < 8; depth += 1) next();
   return () => {
@@ -200,7 +199,10 @@ describe('a node with two workers', { timeout: TIMEOUT_MS }, () => {
     const answers = await reader.answers(2);
     assert.ok(joined(answers.get(1)?.payload ?? []).equals(Buffer.alloc(4096, 5)));
     assert.equal(answers.get(2)?.error?.errno, 'EPERM');
-    assert.deepEqual(spread(await client.getNode()).reduce((sum, count) => sum + count), 1);
+    assert.deepEqual(
+      (await client.getNode()).workerSessions.reduce((sum, count) => sum + count),
+      1,
+    );
     const { generation } = await wire.call<{ generation: number }>('AcquireLease', {
       volumeId,
       attachmentId: 'foreign',
@@ -224,7 +226,9 @@ describe('a node with two workers', { timeout: TIMEOUT_MS }, () => {
     const { volumeId } = await writtenVolume(client, 'v');
     const lane = laneOf(volumeId) ^ 1;
     const { address } = node.node;
-    const call = new SessionCall(sessionTarget({ address, insecure: false }, 'node', undefined, lane));
+    const call = new SessionCall(
+      sessionTarget({ address, insecure: false }, 'node', undefined, lane),
+    );
     const end = new Promise<string>((resolve) => {
       call.on('error', ({ details }: { details: string }) => {
         resolve(details);

@@ -8,7 +8,7 @@ import type { BlockRequest, BlockResult } from '#daemon/block/block-request.js';
 import { startWorkers } from '#daemon/bin/worker-start.js';
 import { AccessRules } from '#daemon/config/access-rules.js';
 import type { StorageError } from '#daemon/rpc/storage-error.js';
-import type { NodeMessage, OpenFrame, OpenedFrame } from '#daemon/rpc/storage-messages.js';
+import type { OpenFrame, OpenedFrame } from '#daemon/rpc/storage-messages.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import type { PlaceLimits } from '#daemon/runtime/connection-places.js';
 import { RepeatedWarnings } from '#daemon/runtime/repeated-warnings.js';
@@ -194,9 +194,3 @@ export async function writer(
   await session.whenOpen();
   return session;
 }
-
-/** Sessions of each worker. */
-export function spread({ workers }: NodeMessage): number[] {
-  return workers.map(({ sessionCount }) => sessionCount);
-}
-

@@ -8,13 +8,37 @@ import { VERSION } from '../runtime/version.js';
 import { createBackends } from '../storage-node/backend/backend-registry.js';
 import { openDataDirectory } from '../storage-node/data-directory.js';
 import { startNode, type RunningNode } from '../storage-node/node-server.js';
+import type { SessionLimits } from '../storage-node/node-session.js';
 import { VolumeCatalog } from '../storage-node/volume-catalog.js';
+import type { WorkerPool } from '../storage-node/workers/worker-pool.js';
 import { readAccess, watchAccess } from './node-access.js';
 import { startTls } from './tls-start.js';
 import { startWorkers } from './worker-start.js';
 
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+  const pool = await startWorkers(config.workers, sessionLimitsOf(config), logger);
+  try {
+    return await runWith(pool, config, logger);
+  } catch (error) {
+    await pool?.stop();
+    throw error;
+  }
+}
+
+function sessionLimitsOf(config: NodeConfig): SessionLimits {
+  return {
+    requestsInFlightMax: config.session_requests_max,
+    bytesInFlightMax: config.session_bytes_max,
+  };
+}
+
+/** @param pool undefined: all is done by this thread */
+async function runWith(
+  pool: WorkerPool | undefined,
+  config: NodeConfig,
+  logger: Logger,
+): Promise<RunningNode> {
   const tls = startTls(config, logger);
   const refusals = new RepeatedWarnings(logger, BACKGROUND_CLOCK);
   const access = readAccess(config.access_file, refusals);
@@ -25,11 +49,6 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
     clock: SYSTEM_CLOCK,
   });
   const directory = await openDataDirectory(config.data_directory);
-  const sessionLimits = {
-    requestsInFlightMax: config.session_requests_max,
-    bytesInFlightMax: config.session_bytes_max,
-  };
-  const pool = await startWorkers(config.workers, sessionLimits, logger);
   const backends = pool?.backends() ?? createBackends();
   const { catalog, findings } = await VolumeCatalog.load(directory, backends);
   for (const volumeId of findings.removed) {
@@ -56,7 +75,7 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
       callsPerConnectionMax: config.calls_per_connection_max,
       idleTimeoutMs: config.connection_idle_timeout,
     },
-    sessionLimits,
+    sessionLimits: sessionLimitsOf(config),
     workers: config.workers,
     pool,
     log: logger,

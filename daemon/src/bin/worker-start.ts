@@ -1,5 +1,5 @@
 /** The workers of a node from its start on. */
-import { requireGivable } from '../rpc/given-connection.js';
+import { requireDoubledDescriptors } from '../runtime/doubled-descriptor.js';
 import type { SessionLimits } from '../storage-node/node-session.js';
 import type { ServiceLog } from '../storage-node/service-options.js';
 import { WorkerPool } from '../storage-node/workers/worker-pool.js';
@@ -14,7 +14,11 @@ export async function startWorkers(
   log: ServiceLog,
 ): Promise<WorkerPool | undefined> {
   if (count === 1) return undefined;
-  requireGivable();
+  try {
+    requireDoubledDescriptors();
+  } catch (error) {
+    throw new Error(`workers: more than 1 cannot be had: ${(error as Error).message}`);
+  }
   const pool = new WorkerPool(count, WORKER_PROGRAM, { sessionLimits }, log);
   await pool.whenBegun();
   log.info({ event: 'workers_started', count }, `sessions are served by ${count} threads`);

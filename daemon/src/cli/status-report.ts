@@ -93,9 +93,9 @@ function daemonInWords(report: StatusReport): string {
 /** As in "5 (3, 1)": of two workers, and one session is in neither. */
 function sessionsInWords(node: NodeMessage | undefined): string {
   if (node === undefined) return '-';
-  const { sessionCount, workers } = node;
-  if (workers.length === 0) return String(sessionCount);
-  return `${sessionCount} (${workers.map((worker) => worker.sessionCount).join(', ')})`;
+  const { sessionCount, workerSessions } = node;
+  if (workerSessions.length === 0) return String(sessionCount);
+  return `${sessionCount} (${workerSessions.join(', ')})`;
 }
 
 function freeInWords(node: NodeMessage): string {

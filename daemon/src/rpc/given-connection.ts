@@ -2,10 +2,9 @@
  * Connections that were accepted here and go on in another thread of the process, which shares descriptors but no sockets:
  * the descriptor is doubled, the socket here closed, and nothing is lost, as what was not read is still in the kernel.
  */
-import { closeSync, openSync } from 'node:fs';
+import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { duplicateFd } from 'blkferry-kernel';
-import { socketFd } from '../runtime/socket-fd.js';
+import { doubledDescriptor } from '../runtime/doubled-descriptor.js';
 import type { WindowSizes } from './http2-window.js';
 import type { CallPlace } from './peer-identity.js';
 import type { RemoteEnd, ServerDoor } from './server-door.js';
@@ -41,18 +40,6 @@ export interface ConnectionTaker {
   cutAll(): void;
 }
 
-/** Without the add-on no connection could be given away. @throws Error with the reason */
-export function requireGivable(): void {
-  const fd = openSync('/dev/null', 'r');
-  try {
-    closeSync(duplicateFd(fd));
-  } catch (error) {
-    throw new Error(`workers: more than 1 cannot be had: ${(error as Error).message}`);
-  } finally {
-    closeSync(fd);
-  }
-}
-
 /**
  * @param first everything that was received
  * @returns false where it cannot be, without a free descriptor say: the connection is as it was
@@ -63,21 +50,15 @@ export function giveConnection(
   door: ServerDoor,
   taker: ConnectionTaker,
 ): boolean {
-  const fd = socketFd(socket);
-  if (fd === undefined || socket.readableLength > 0 || socket.writableLength > 0) return false;
-  let copy: number;
-  try {
-    copy = duplicateFd(fd);
-  } catch {
-    return false;
-  }
+  const fd = doubledDescriptor(socket);
+  if (fd === undefined) return false;
   let cut: (() => void) | undefined;
   const leave = door.givenAway(socket, () => cut?.());
   try {
     // In memory of its own: a view would take all that lies around it to the other thread.
-    cut = taker.take({ fd: copy, first: new Uint8Array(first), lane }, leave);
+    cut = taker.take({ fd, first: new Uint8Array(first), lane }, leave);
   } catch (error) {
-    closeSync(copy);
+    closeSync(fd);
     throw error;
   }
   socket.destroy();

@@ -5,7 +5,7 @@
  * accepting can end before the calls do.
  */
 import { lstat, unlink } from 'node:fs/promises';
-import net, { type Socket } from 'node:net';
+import net from 'node:net';
 import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { PlaceLimits } from '../runtime/connection-places.js';
@@ -17,7 +17,7 @@ import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
 import { ReadKeeper } from './read-keeper.js';
 import type { ServedCall } from './served-session.js';
-import { DEFAULT_PLACES, ServerDoor } from './server-door.js';
+import { DEFAULT_PLACES, ServerDoor, type RemoteEnd } from './server-door.js';
 import { SessionDoor } from './session-door.js';
 import { StorageError } from './storage-error.js';
 import { createTlsAcceptor } from './tls-acceptor.js';
@@ -70,11 +70,12 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
   const keeper = new ReadKeeper(SYSTEM_CLOCK);
   const { taker } = options;
   const isTls = material !== undefined;
+  const identified = (remote: RemoteEnd): void => {
+    door.identified(remote);
+  };
   const sessions = new SessionDoor({
     clock: SYSTEM_CLOCK,
-    giveAway:
-      taker &&
-      ((socket, first, lane) => giveConnection(socket, { first, lane }, door, taker)),
+    giveAway: givingTo(taker, door),
     onSession: options.onSession,
     called: (call) => {
       door.identified(call.socket);
@@ -93,23 +94,8 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
             injector.injectConnection(socket);
           });
         })
-      : secureAcceptor(material, {
-          door,
-          sessions,
-          keeper,
-          refusals,
-          others: (socket) => {
-            injector.injectConnection(socket);
-          },
-        });
-  taker?.listens({
-    place: { address, isTls },
-    material,
-    identified: (remote) => {
-      door.identified(remote);
-    },
-    onWindows,
-  });
+      : secureAcceptor(material, { door, sessions, keeper, refusals, injector });
+  taker?.listens({ place: { address, isTls }, material, identified, onWindows });
   await (address.startsWith('unix:')
     ? listenAtPath(acceptor, address)
     : listenAtPort(acceptor, address));
@@ -126,21 +112,29 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
   };
 }
 
+function givingTo(
+  taker: ConnectionTaker | undefined,
+  door: ServerDoor,
+): ((socket: net.Socket, first: Buffer, lane: number) => boolean) | undefined {
+  if (taker === undefined) return undefined;
+  return (socket, first, lane) => giveConnection(socket, { first, lane }, door, taker);
+}
+
 interface SecureRoom {
   readonly door: ServerDoor;
   readonly sessions: SessionDoor;
   readonly keeper: ReadKeeper;
   readonly refusals: RepeatedWarnings;
   /** Gets believed clients that are no session's. */
-  readonly others: (socket: Socket) => void;
+  readonly injector: ReturnType<typeof createWideInjector>;
 }
 
 function secureAcceptor(material: TlsMaterial, room: SecureRoom): net.Server {
-  const { door, sessions, keeper, refusals, others } = room;
+  const { door, sessions, keeper, refusals, injector } = room;
   const secured = createTlsAcceptor(material, sessions.protocols, {
     secured: (socket) => {
       door.identified(socket);
-      if (!sessions.take(socket)) others(socket);
+      if (!sessions.take(socket)) injector.injectConnection(socket);
     },
     refusals,
   });

@@ -24,12 +24,8 @@ export interface NodeMessage {
   insecure: boolean;
   certificateValidToMs: number;
   refusals: EventCount[];
-  /** Empty: one thread does everything. */
-  workers: NodeWorkerMessage[];
-}
-
-export interface NodeWorkerMessage {
-  sessionCount: number;
+  /** Sessions by the worker that serves them. Empty: one thread does everything. */
+  workerSessions: number[];
 }
 
 export interface LeaseHolderMessage {

@@ -43,10 +43,7 @@ export class SessionAdmission implements SessionEntry {
   }
 
   /** In the volume's turn: leases do not move and no other session of the volume opens meanwhile. */
-  async #enterInTurn(
-    open: OpenFrame,
-    opened: (admitted: AdmittedSession) => void,
-  ): Promise<void> {
+  async #enterInTurn(open: OpenFrame, opened: (admitted: AdmittedSession) => void): Promise<void> {
     const { host, session } = this;
     const { leases, sessions, verifiers, options } = host;
     if (session.isOver) return;

@@ -103,12 +103,11 @@ export class SessionTable {
 }
 
 /** How many sessions each of the workers serves; none where there is only the main thread. */
-export function workersOf(
-  sessions: readonly TableSession[],
-  workers = 1,
-): { sessionCount: number }[] {
+export function sessionsByWorker(sessions: readonly TableSession[], workers = 1): number[] {
   if (workers === 1) return [];
-  return Array.from({ length: workers }, (_, index) => ({
-    sessionCount: sessions.filter(({ worker }) => worker === index).length,
-  }));
+  const counts = new Array<number>(workers).fill(0);
+  for (const { worker } of sessions) {
+    if (worker !== undefined) counts[worker] = (counts[worker] ?? 0) + 1;
+  }
+  return counts;
 }

@@ -32,7 +32,7 @@ import type { SessionHost } from './session-host.js';
 import { SessionPlaces } from './session-places.js';
 import { SessionStream } from './session-stream.js';
 import type { ServiceLog, StorageServiceOptions } from './service-options.js';
-import { SessionTable, workersOf } from './session-table.js';
+import { SessionTable, sessionsByWorker } from './session-table.js';
 import { requireUnused } from './volume-use.js';
 import type { VolumeRecord } from './volume-record.js';
 import { VolumeTurns } from './volume-turns.js';
@@ -110,7 +110,7 @@ export class StorageService implements SessionHost, StreamHost {
       sessionCount: sessions.length,
       ...protectionFacts(this.options),
       refusals: this.refusals.counts,
-      workers: workersOf(sessions, this.options.workers),
+      workerSessions: sessionsByWorker(sessions, this.options.workers),
     };
   }
 

@@ -93,7 +93,7 @@ export class FakeNode implements StorageClient, SessionRules {
   /** How its connections are protected. */
   protection = { insecure: false, certificateValidToMs: 0 };
   refusals: EventCount[] = [];
-  workers: NodeMessage['workers'] = [];
+  workerSessions: number[] = [];
 
   getNode(): Promise<NodeMessage> {
     return this.#reply(() => ({
@@ -108,7 +108,7 @@ export class FakeNode implements StorageClient, SessionRules {
       sessionCount: 1,
       ...this.protection,
       refusals: this.refusals,
-      workers: this.workers,
+      workerSessions: this.workerSessions,
     }));
   }
 

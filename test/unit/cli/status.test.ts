@@ -124,13 +124,13 @@ describe('blkferry status', () => {
 
   it('says how the sessions of a node are spread over its workers', async () => {
     const world = new FakeSurroundings();
-    world.node.workers = [{ sessionCount: 0 }, { sessionCount: 1 }];
+    world.node.workerSessions = [0, 1];
     assert.match((await world.run('status')).stdout, /^127\.0\.0\.1:7600 +up +\d+ +1 \(0, 1\) /m);
     world.stdoutChunks.length = 0;
     const { nodes } = JSON.parse((await world.run('status --json')).stdout) as {
-      nodes: { node: { workers: unknown } }[];
+      nodes: { node: { workerSessions: unknown } }[];
     };
-    assert.deepEqual(nodes[0]?.node.workers, world.node.workers);
+    assert.deepEqual(nodes[0]?.node.workerSessions, world.node.workerSessions);
   });
 
   it('ends with 1 when an attachment needs attention', async () => {

@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { offeredProtocols } from '#daemon/rpc/client-hello.js';
-import { alpn, extension, hello, opensslHello, record, vector } from '#test/support/client-hello.js';
+import {
+  alpn,
+  extension,
+  hello,
+  opensslHello,
+  record,
+  vector,
+} from '#test/support/client-hello.js';
 
 const NAMES = ['blkferry-session/1', 'blkferry-lane/1a2b', 'h2'];
 const SERVER_NAME = extension(0, Buffer.from('any'));

@@ -33,7 +33,6 @@ import type {
   LeaseHolderMessage,
   LeaseMessage,
   NodeMessage,
-  NodeWorkerMessage,
   ReleaseLeaseRequestMessage,
   ResizeVolumeRequestMessage,
   VolumeMessage,
@@ -62,7 +61,6 @@ const volume: VolumeMessage = {
   sessionCount: 2,
 };
 const eventCount: EventCount = { event: 'e', count: LARGEST };
-const nodeWorker: NodeWorkerMessage = { sessionCount: 7 };
 const node: NodeMessage = {
   nodeId: 'n',
   software: 's',
@@ -76,7 +74,7 @@ const node: NodeMessage = {
   insecure: true,
   certificateValidToMs: 6,
   refusals: [eventCount],
-  workers: [nodeWorker],
+  workerSessions: [7, 0],
 };
 const createRequest: CreateVolumeRequestMessage = {
   name: 'v1',
@@ -182,7 +180,6 @@ const daemon: DaemonMessage = {
 /** Every message of the unary calls that has fields, by its full name. */
 const SAMPLES: Readonly<Record<string, object>> = {
   'blkferry.storage.v1.Node': node,
-  'blkferry.storage.v1.NodeWorker': nodeWorker,
   'blkferry.storage.v1.EventCount': eventCount,
   'blkferry.admin.v1.EventCount': eventCount,
   'blkferry.storage.v1.Volume': volume,

@@ -34,7 +34,7 @@ describe('the calls of a storage node', () => {
         insecure: false,
         certificateValidToMs: 0,
         refusals: [],
-        workers: [],
+        workerSessions: [],
       },
     );
   });

@@ -83,8 +83,7 @@ export class DistantSession implements EnteringSession {
   }
 
   resized(sizeBytes: number): void {
-    if (this.#state === 'in')
-      this.post({ kind: 'resized', sessionId: this.sessionId, sizeBytes });
+    if (this.#state === 'in') this.post({ kind: 'resized', sessionId: this.sessionId, sizeBytes });
   }
 
   whenGone(): Promise<void> {

@@ -4,7 +4,11 @@
  * leases, rules, places, and every call but OpenSession.
  */
 import { Worker } from 'node:worker_threads';
-import type { ConnectionHall, ConnectionTaker, GivenConnection } from '../../rpc/given-connection.js';
+import type {
+  ConnectionHall,
+  ConnectionTaker,
+  GivenConnection,
+} from '../../rpc/given-connection.js';
 import { laneOf } from '../../rpc/session-lane.js';
 import type { StorageBackend } from '../backend/backend.js';
 import { createBackends } from '../backend/backend-registry.js';

@@ -5,7 +5,12 @@
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BlockError } from '#daemon/block/block-error.js';
-import { BLOCK_FLAG, flushRequest, readRequest, writeRequest } from '#daemon/block/block-request.js';
+import {
+  BLOCK_FLAG,
+  flushRequest,
+  readRequest,
+  writeRequest,
+} from '#daemon/block/block-request.js';
 import { REQUEST_BYTES_MAX } from '#daemon/block/device-facts.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import type { VolumeMessage } from '#daemon/rpc/storage-messages.js';
@@ -181,7 +186,11 @@ describe('a device in a worker that cannot be made durable', () => {
       for (const { call } of [one, other]) assert.match(call.ends[0] ?? '', sentence);
       assert.deepEqual(
         worker.said.find(({ kind }) => kind === 'flush-failed'),
-        { kind: 'flush-failed', deviceId: DEVICE_ID, error: { of: what === 'a flush' ? 'block' : 'flush', errno: 'EIO', reason: 'lost' } },
+        {
+          kind: 'flush-failed',
+          deviceId: DEVICE_ID,
+          error: { of: what === 'a flush' ? 'block' : 'flush', errno: 'EIO', reason: 'lost' },
+        },
       );
       other.call.request(flushRequest());
       await settle();
