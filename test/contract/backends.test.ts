@@ -48,7 +48,7 @@ blockDeviceContract('memory backend', {
   reopen: () => memory.open(IDENTITY),
 });
 
-const pool = await startWorkers(
+const pool = startWorkers(
   2,
   { requestsInFlightMax: 1024, bytesInFlightMax: 64 * 1024 * 1024 },
   { info: () => undefined, warn: () => undefined },

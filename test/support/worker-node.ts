@@ -52,7 +52,7 @@ export class WorkerNode {
     };
     const sessionLimits = { requestsInFlightMax: 1024, bytesInFlightMax: 64 * 1024 * 1024 };
     const { workers = 2, address = `unix:${path.join(folder, 'node.sock')}` } = wish;
-    const pool = await startWorkers(workers, sessionLimits, { info: log, warn: log });
+    const pool = startWorkers(workers, sessionLimits, { info: log, warn: log });
     const directory = await openDataDirectory(path.join(folder, 'data'));
     const { catalog } = await VolumeCatalog.load(directory, pool?.backends() ?? createBackends());
     const refusals = new RepeatedWarnings({ warn: log }, SYSTEM_CLOCK);

@@ -17,7 +17,7 @@ import { startWorkers } from './worker-start.js';
 
 /** @throws Error with a sentence; nothing is left running then */
 export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
-  const pool = await startWorkers(config.workers, sessionLimitsOf(config), logger);
+  const pool = startWorkers(config.workers, sessionLimitsOf(config), logger);
   try {
     return await runWith(pool, config, logger);
   } catch (error) {

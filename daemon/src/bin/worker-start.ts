@@ -8,11 +8,11 @@ import { WorkerPool } from '../storage-node/workers/worker-pool.js';
 const WORKER_PROGRAM = new URL('./blkferry-node-worker.js', import.meta.url);
 
 /** @returns undefined for one: everything is done by the main thread then. @throws Error where there can be none */
-export async function startWorkers(
+export function startWorkers(
   count: number,
   sessionLimits: SessionLimits,
   log: ServiceLog,
-): Promise<WorkerPool | undefined> {
+): WorkerPool | undefined {
   if (count === 1) return undefined;
   try {
     requireDoubledDescriptors();
@@ -20,7 +20,6 @@ export async function startWorkers(
     throw new Error(`workers: more than 1 cannot be had: ${(error as Error).message}`);
   }
   const pool = new WorkerPool(count, WORKER_PROGRAM, { sessionLimits }, log);
-  await pool.whenBegun();
   log.info({ event: 'workers_started', count }, `sessions are served by ${count} threads`);
   return pool;
 }

@@ -4,7 +4,7 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import { status } from '@grpc/grpc-js';
+import { status } from './grpc-status.js';
 import type { HeaderField } from '../http2/header-field.js';
 import { Http2Error } from '../http2/http2-error.js';
 import { SessionConnection } from './session-connection.js';

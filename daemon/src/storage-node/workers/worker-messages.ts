@@ -80,7 +80,6 @@ export type ToWorker =
   | { readonly kind: 'stop' };
 
 export type FromWorker =
-  | { readonly kind: 'begun' }
   | { readonly kind: 'secured'; readonly remote: RemoteEnd }
   | { readonly kind: 'called'; readonly remote: RemoteEnd; readonly windows: WindowSizes }
   | { readonly kind: 'closed'; readonly connectionId: number }

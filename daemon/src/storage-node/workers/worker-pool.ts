@@ -40,7 +40,7 @@ export class WorkerPool implements ConnectionTaker {
   #hall: ConnectionHall | undefined;
   #lastConnectionId = 0;
 
-  /** @param program what a worker runs */
+  /** They can be given work at once, and do it when they are ready. @param program what a worker runs */
   constructor(
     readonly count: number,
     program: URL,
@@ -67,11 +67,6 @@ export class WorkerPool implements ConnectionTaker {
       leave: new Map(),
     };
     return member;
-  }
-
-  /** Resolves when all can be given volumes. */
-  async whenBegun(): Promise<void> {
-    await Promise.all(this.#members.map(({ thread }) => thread.whenBegun()));
   }
 
   /** Backends as every node has them, with their volumes in the workers. */

@@ -57,7 +57,6 @@ export class WorkerService implements StreamHost {
         this.#serve(call, place);
       },
     });
-    post({ kind: 'begun' });
   }
 
   entryOf(session: EnteringSession): SessionEntry {

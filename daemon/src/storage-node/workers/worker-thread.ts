@@ -21,8 +21,6 @@ export class WorkerThread implements VolumeThread, BackendThread {
   #lastId = 0;
   #isStopping = false;
   readonly #ended: Promise<void>;
-  readonly #begun: Promise<void>;
-  #resolveBegun: () => void = () => undefined;
 
   constructor(
     readonly worker: Worker,
@@ -31,9 +29,6 @@ export class WorkerThread implements VolumeThread, BackendThread {
     /** A volume could not be made durable. */
     readonly flushFailed: (device: DistantVolume, error: BlockError) => void,
   ) {
-    this.#begun = new Promise((resolve) => {
-      this.#resolveBegun = resolve;
-    });
     worker.on('message', (message: FromWorker) => {
       this.#receive(message);
     });
@@ -47,11 +42,6 @@ export class WorkerThread implements VolumeThread, BackendThread {
         resolve();
       });
     });
-  }
-
-  /** Resolves when it takes connections. */
-  whenBegun(): Promise<void> {
-    return this.#begun;
   }
 
   readonly post = (message: ToWorker, transfer: ArrayBuffer[] = []): void => {
@@ -109,9 +99,6 @@ export class WorkerThread implements VolumeThread, BackendThread {
 
   #receive(message: FromWorker): void {
     switch (message.kind) {
-      case 'begun':
-        this.#resolveBegun();
-        return;
       case 'answer':
         taken(this.#calls, message.callId)?.(message.answer);
         return;
