@@ -81,7 +81,7 @@ export const NODE_SETTINGS = {
   workers: integer(
     1,
     { min: 1, max: 64 },
-    'Threads that serve sessions; the volumes are spread over them, and each volume belongs to one. 1: everything is done by the main thread. With more, one processor core for each and one for all else is the most that can be used. Each costs about 30 MiB.',
+    'Threads that serve sessions; the volumes are spread over them by their ids, and each belongs to one. 1: the main thread does everything. With more it only lets clients in and keeps the catalog, so a core for each thread is of use, and a busy volume holds up those of its own thread only. Each costs about 18 MiB.',
   ),
   shutdown_timeout: duration(
     10 * SECOND,
