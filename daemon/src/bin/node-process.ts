@@ -15,8 +15,13 @@ import { readAccess, watchAccess } from './node-access.js';
 import { startTls } from './tls-start.js';
 import { startWorkers } from './worker-start.js';
 
+export interface NodeProcess extends RunningNode {
+  /** Whether every thread has answered since the last call. */
+  isAlive(): boolean;
+}
+
 /** @throws Error with a sentence; nothing is left running then */
-export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+export async function runNode(config: NodeConfig, logger: Logger): Promise<NodeProcess> {
   const pool = startWorkers(config.workers, sessionLimitsOf(config), logger);
   try {
     return await runWith(pool, config, logger);
@@ -38,7 +43,7 @@ async function runWith(
   pool: WorkerPool | undefined,
   config: NodeConfig,
   logger: Logger,
-): Promise<RunningNode> {
+): Promise<NodeProcess> {
   const tls = startTls(config, logger);
   const refusals = new RepeatedWarnings(logger, BACKGROUND_CLOCK);
   const access = readAccess(config.access_file, refusals);
@@ -89,6 +94,7 @@ async function runWith(
   const stopWatching = watchAccess(config.access_file, node.service.gate, logger);
   return {
     ...node,
+    isAlive: () => pool?.isAlive() ?? true,
     stop: async (deadlineMs) => {
       stopWatching();
       tls.stop();

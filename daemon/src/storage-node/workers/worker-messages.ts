@@ -77,9 +77,12 @@ export type ToWorker =
       readonly deviceId: number;
       readonly request: ToldRequest;
     }
+  /** For a sign of life, which is `alive`. */
+  | { readonly kind: 'ask' }
   | { readonly kind: 'stop' };
 
 export type FromWorker =
+  | { readonly kind: 'alive' }
   | { readonly kind: 'secured'; readonly remote: RemoteEnd }
   | { readonly kind: 'called'; readonly remote: RemoteEnd; readonly windows: WindowSizes }
   | { readonly kind: 'closed'; readonly connectionId: number }

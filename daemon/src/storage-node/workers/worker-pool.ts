@@ -105,6 +105,11 @@ export class WorkerPool implements ConnectionTaker {
     this.#toAll({ kind: 'cut-all' });
   }
 
+  /** Whether every worker has answered since the last call. The first one finds none that has not. */
+  isAlive(): boolean {
+    return this.#members.map(({ thread }) => thread.isAnswering()).every((one) => one);
+  }
+
   /** Ends them; the devices are closed. */
   async stop(): Promise<void> {
     await Promise.all(this.#members.map(({ thread }) => thread.stop()));

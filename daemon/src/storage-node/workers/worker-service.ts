@@ -93,6 +93,9 @@ export class WorkerService implements StreamHost {
       case 'submit':
         this.#devices.submit(message.requestId, message.deviceId, message.request);
         return true;
+      case 'ask':
+        this.post({ kind: 'alive' });
+        return true;
       case 'stop':
         this.#connections.cutAll();
         return false;

@@ -20,6 +20,8 @@ export class WorkerThread implements VolumeThread, BackendThread {
   readonly #devices = new Map<number, DistantVolume>();
   #lastId = 0;
   #isStopping = false;
+  /** It was asked for a sign of life, and has not given it. */
+  #isAsked = false;
   readonly #ended: Promise<void>;
 
   constructor(
@@ -85,6 +87,14 @@ export class WorkerThread implements VolumeThread, BackendThread {
     this.post({ kind: 'submit', requestId, deviceId, request: told }, transferred(told));
   }
 
+  /** Whether it has answered what the last call asked; asks again if so. */
+  isAnswering(): boolean {
+    if (this.#isAsked) return false;
+    this.#isAsked = true;
+    this.post({ kind: 'ask' });
+    return true;
+  }
+
   /** Nothing of a session, connection or device is left there. */
   async stop(): Promise<void> {
     this.#isStopping = true;
@@ -99,6 +109,9 @@ export class WorkerThread implements VolumeThread, BackendThread {
 
   #receive(message: FromWorker): void {
     switch (message.kind) {
+      case 'alive':
+        this.#isAsked = false;
+        return;
       case 'answer':
         taken(this.#calls, message.callId)?.(message.answer);
         return;

@@ -68,6 +68,15 @@ describe('the end of a worker', () => {
 });
 
 describe('questions to a worker', () => {
+  it('for a sign of life are asked again when they were answered', () => {
+    const pretend = new PretendThread();
+    const seen = [pretend.thread.isAnswering(), pretend.thread.isAnswering()];
+    pretend.say({ kind: 'alive' });
+    seen.push(pretend.thread.isAnswering());
+    assert.deepEqual(seen, [true, false, true]);
+    assert.deepEqual(pretend.posted, [{ kind: 'ask' }, { kind: 'ask' }]);
+  });
+
   it('have their own answers, in any order', async () => {
     const pretend = new PretendThread();
     const { thread, posted } = pretend;
