@@ -87,7 +87,7 @@ export class SessionAdmission implements SessionEntry {
       if (this.#hasDevice) await host.options.catalog.release(volumeId);
     } catch (error) {
       host.options.log.info(
-        { event: 'release_failed', volumeId, attachmentId, generation },
+        { event: 'release_failed', volumeId, attachmentId, generation, client: caller.label },
         `volume ${volumeId} could not be closed: ${String(error)}`,
       );
     }
