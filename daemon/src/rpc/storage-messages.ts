@@ -24,6 +24,8 @@ export interface NodeMessage {
   insecure: boolean;
   certificateValidToMs: number;
   refusals: EventCount[];
+  /** Sessions by the worker that serves them. Empty: one thread does everything. */
+  workerSessions: number[];
 }
 
 export interface LeaseHolderMessage {

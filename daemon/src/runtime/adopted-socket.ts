@@ -4,9 +4,8 @@
  */
 import { closeSync } from 'node:fs';
 import type { Socket } from 'node:net';
-import { duplicateFd } from 'blkferry-kernel';
+import { doubledDescriptor } from './doubled-descriptor.js';
 import { slabSocket } from './receive-slab.js';
-import { socketFd } from './socket-fd.js';
 
 /**
  * @param accepted plain; everything that it received has been taken, everything written to it is with the kernel. Closes;
@@ -15,18 +14,15 @@ import { socketFd } from './socket-fd.js';
  *   itself where that cannot be: without the add-on, without a free descriptor, with something left in it
  */
 export function adopted(accepted: Socket): Socket {
-  const fd = socketFd(accepted);
-  if (fd === undefined || accepted.readableLength > 0 || accepted.writableLength > 0)
-    return accepted;
-  let copy: number | undefined;
+  const copy = doubledDescriptor(accepted);
+  if (copy === undefined) return accepted;
   try {
-    copy = duplicateFd(fd);
     const made = slabSocket(copy, accepted.allowHalfOpen);
     // It is the connection's, and so the same for both.
     accepted.destroy();
     return made;
   } catch {
-    if (copy !== undefined) closeSync(copy);
+    closeSync(copy);
     return accepted;
   }
 }
