@@ -83,7 +83,6 @@ async function transfer(
     volumeId: volume.volumeId,
     attachmentId: newAttachmentId('export'),
     generation: 0,
-    takesHoles: true,
   };
   let session: VolumeSession | undefined;
   try {

@@ -157,9 +157,8 @@ async function transfer(
     },
   };
   return await underLease(node, wish, async ({ generation }) => {
-    // What is read back proves more if it came from the disk.
-    const open = { volumeId: volume.volumeId, attachmentId, generation, takesHoles: false };
-    const session = await VolumeSession.open(node, open, signal);
+    const { volumeId } = volume;
+    const session = await VolumeSession.open(node, { volumeId, attachmentId, generation }, signal);
     try {
       const verify = options.verify === false ? 'none' : options.verify;
       return await importVolume({ session, source, verify, progress });

@@ -193,7 +193,7 @@ async function takeOver(
       const { volumeId } = volume;
       const session = await VolumeSession.open(
         node,
-        { volumeId, attachmentId, generation, takesHoles: false },
+        { volumeId, attachmentId, generation },
         signal,
       );
       try {

@@ -17,8 +17,6 @@ export interface SessionOpen {
   readonly attachmentId: string;
   /** 0: read-only. */
   readonly generation: number;
-  /** Holes need not be sent. Not for who wants to see what the node's disk gives for every byte. */
-  readonly takesHoles: boolean;
 }
 
 interface Waiting {
@@ -64,7 +62,7 @@ export class VolumeSession {
       };
       signal.addEventListener('abort', onAbort, { once: true });
       opening.#session = client.openSession(
-        { ...open, streamIndex: 0, checksum: 'crc32c' },
+        { ...open, streamIndex: 0, checksum: 'crc32c', takesHoles: true },
         {
           opened: (facts) => {
             opening.#facts = facts;
