@@ -257,6 +257,19 @@ describe('a node with two workers', { timeout: TIMEOUT_MS }, () => {
     assert.equal((await foreign.ended).code, 'UNAVAILABLE');
   });
 
+  it('spreads new volumes evenly over three workers', async (t) => {
+    const node = await started(t, { workers: 3 });
+    const client = node.client();
+    const counts = [0, 0, 0];
+    for (let number = 0; number < 9; number += 1) {
+      const wish = { name: `v${number}`, sizeBytes: MIB, blockBytes: 512, backend: 'memory' };
+      const { volume } = await client.createVolume(wish);
+      const worker = laneOf(volume.volumeId) % 3;
+      counts[worker] = (counts[worker] ?? 0) + 1;
+    }
+    assert.deepEqual(counts, [3, 3, 3]);
+  });
+
   it('deletes a volume whose sessions are gone, and has its place in memory too', async (t) => {
     const node = await started(t);
     const client = node.client();

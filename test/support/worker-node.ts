@@ -54,7 +54,11 @@ export class WorkerNode {
     const { workers = 2, address = `unix:${path.join(folder, 'node.sock')}` } = wish;
     const pool = startWorkers(workers, sessionLimits, { info: log, warn: log });
     const directory = await openDataDirectory(path.join(folder, 'data'));
-    const { catalog } = await VolumeCatalog.load(directory, pool?.backends() ?? createBackends());
+    const { catalog } = await VolumeCatalog.load(
+      directory,
+      pool?.backends() ?? createBackends(),
+      pool && ((others) => pool.newVolumeId(others)),
+    );
     const refusals = new RepeatedWarnings({ warn: log }, SYSTEM_CLOCK);
     const rules = wish.rules === undefined ? undefined : AccessRules.fromText(wish.rules, 'rules');
     const tls = wish.tls && TlsMaterial.load(wish.tls, Date.now());

@@ -55,7 +55,8 @@ async function runWith(
   });
   const directory = await openDataDirectory(config.data_directory);
   const backends = pool?.backends() ?? createBackends();
-  const { catalog, findings } = await VolumeCatalog.load(directory, backends);
+  const newVolumeId = pool && pool.newVolumeId.bind(pool);
+  const { catalog, findings } = await VolumeCatalog.load(directory, backends, newVolumeId);
   for (const volumeId of findings.removed) {
     logger.info(
       { event: 'leftover_removed', volumeId },

@@ -3,6 +3,7 @@
  * its volumes. The main thread accepts connections, and keeps all that is about more than one volume: the catalog,
  * leases, rules, places, and every call but OpenSession.
  */
+import { randomUUID } from 'node:crypto';
 import { Worker } from 'node:worker_threads';
 import type {
   ConnectionHall,
@@ -21,6 +22,9 @@ import { DistantSession } from './distant-session.js';
 import { toldError } from './told-error.js';
 import type { FromWorker, WorkerSettings } from './worker-messages.js';
 import { WorkerThread } from './worker-thread.js';
+
+/** Of 64 workers one is missed so often once in ten million times, and then the id is any. */
+const ID_DRAWS_MAX = 1024;
 
 /** The node's tables, with places for streams. */
 export interface PoolHost extends SessionHost {
@@ -75,6 +79,18 @@ export class WorkerPool implements ConnectionTaker {
     return createBackends().map(({ name }) => new DistantBackend(name, threadOf));
   }
 
+  /** An id whose volume is in a worker that has the fewest. */
+  newVolumeId(others: readonly string[]): string {
+    const counts = new Array<number>(this.count).fill(0);
+    for (const other of others)
+      counts[this.#indexOf(other)] = (counts[this.#indexOf(other)] ?? 0) + 1;
+    const fewest = Math.min(...counts);
+    for (let draws = 0; ; draws += 1) {
+      const id = randomUUID();
+      if (counts[this.#indexOf(id)] === fewest || draws === ID_DRAWS_MAX) return id;
+    }
+  }
+
   /** Before the first connection. */
   serve(host: PoolHost): void {
     this.#host = host;
@@ -119,6 +135,10 @@ export class WorkerPool implements ConnectionTaker {
     const member = this.#members[lane % this.count];
     if (member === undefined) throw new Error('there is no worker');
     return member;
+  }
+
+  #indexOf(volumeId: string): number {
+    return laneOf(volumeId) % this.count;
   }
 
   #toAll(message: Parameters<WorkerThread['post']>[0]): void {
@@ -172,7 +192,7 @@ export class WorkerPool implements ConnectionTaker {
       thread.post({ kind: 'end', sessionId, reason: toldError(refusal) });
       return;
     }
-    const hasVolume = (volumeId: string): boolean => laneOf(volumeId) % this.count === index;
+    const hasVolume = (volumeId: string): boolean => this.#indexOf(volumeId) === index;
     sessions.set(
       sessionId,
       new DistantSession(sessionId, host, caller, thread.post, index, hasVolume),
