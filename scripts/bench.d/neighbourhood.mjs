@@ -1,6 +1,6 @@
 /**
  * Servers with three volumes each: a quiet one, whose client is measured, a noisy one, and one on a slow disk. For ours
- * all three are one daemon's and one node's. For nbdkit each has two processes of its own, as who serves several disks
+ * all three are one daemon's and one node's, with one thread for all or one for each. For nbdkit each has two processes of its own, as who serves several disks
  * with nbdkit runs it: what its volumes do to each other is what the processors and the memory do that all share.
  */
 import { mkdirSync, symlinkSync, unlinkSync } from 'node:fs';
@@ -14,6 +14,12 @@ export const SERVERS = {
     title: 'blkferry',
     description: 'one blkferryd and one blkferry-node for all volumes',
     start: startBlkferry,
+  },
+  workers: {
+    title: 'workers=3',
+    description: 'the same with workers = 3 in both programs: a thread for each volume',
+    start: (folder, data, servers) =>
+      startBlkferry(folder, data, servers, { BLKFERRY_WORKERS: '3' }),
   },
   nbdkit2: {
     title: 'nbdkit x2',
@@ -41,8 +47,8 @@ export async function startServer(name, folder, data, atEnd) {
   return { name, title, uris };
 }
 
-async function startBlkferry(folder, { sizeBytes, slowFile }, servers) {
-  const ours = await Blkferry.start(folder);
+async function startBlkferry(folder, { sizeBytes, slowFile }, servers, environment = {}) {
+  const ours = await Blkferry.start(folder, { daemon: { environment }, node: { environment } });
   servers.push(ours);
   const uris = {};
   for (const volume of ['quiet', 'noisy']) uris[volume] = await ours.newVolume(volume, sizeBytes);
