@@ -59,14 +59,21 @@ export function adminHandlers(
   return {
     Attach: unary('Attach', (request: AttachRequestMessage) => attachments.attach(request)),
     Detach: unary('Detach', (request: DetachRequestMessage) => attachments.detach(request)),
-    ListAttachments: unary('ListAttachments', () => ({ attachments: attachments.list() })),
-    GetAttachment: unary('GetAttachment', (request: GetAttachmentRequestMessage) =>
-      attachments.get(request.exportName),
-    ),
-    FailNow: unary('FailNow', ({ exportName }: FailNowRequestMessage): FailNowReplyMessage => {
-      const requestsFailed = attachments.volumeOf(exportName).failNow();
-      return { requestsFailed, attachment: attachments.get(exportName) };
+    ListAttachments: unary('ListAttachments', async () => {
+      await attachments.refresh();
+      return { attachments: attachments.list() };
     }),
+    GetAttachment: unary('GetAttachment', async ({ exportName }: GetAttachmentRequestMessage) => {
+      await attachments.refresh(exportName);
+      return attachments.get(exportName);
+    }),
+    FailNow: unary(
+      'FailNow',
+      async ({ exportName }: FailNowRequestMessage): Promise<FailNowReplyMessage> => {
+        const requestsFailed = await attachments.volumeOf(exportName).failNow();
+        return { requestsFailed, attachment: attachments.get(exportName) };
+      },
+    ),
     RetryNow: unary('RetryNow', async (request: RetryNowRequestMessage) => {
       await attachments.volumeOf(request.exportName).retryNow();
       return { attachment: attachments.get(request.exportName) };

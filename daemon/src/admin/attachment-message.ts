@@ -6,7 +6,7 @@ import type {
   KernelDeviceMessage,
 } from '../rpc/admin-messages.js';
 import type { KernelDevice } from '../frontend/kernel-device.js';
-import type { Volume } from '../volume/volume.js';
+import type { AttachedVolume } from '../volume/attached-volume.js';
 import type { VolumeStateName } from '../volume/volume-state.js';
 import type { Attachment } from './attachment.js';
 
@@ -52,7 +52,7 @@ function describeDevice(device: KernelDevice): KernelDeviceMessage {
   return { path, link, ...numbers, connections, blockBytes, liveConnections };
 }
 
-function describeCounters(volume: Volume): CountersMessage {
+function describeCounters(volume: AttachedVolume): CountersMessage {
   return {
     ...volume.counters,
     requestsInFlight: volume.requestsInFlight,

@@ -15,18 +15,31 @@ import { socketFd } from './socket-fd.js';
  *   itself where that cannot be: without the add-on, without a free descriptor, with something left in it
  */
 export function adopted(accepted: Socket): Socket {
-  const fd = socketFd(accepted);
-  if (fd === undefined || accepted.readableLength > 0 || accepted.writableLength > 0)
-    return accepted;
-  let copy: number | undefined;
+  const copy = descriptorCopy(accepted);
+  if (copy === undefined) return accepted;
   try {
-    copy = duplicateFd(fd);
     const made = slabSocket(copy, accepted.allowHalfOpen);
     // It is the connection's, and so the same for both.
     accepted.destroy();
     return made;
   } catch {
-    if (copy !== undefined) closeSync(copy);
+    closeSync(copy);
     return accepted;
+  }
+}
+
+/**
+ * A second descriptor of the connection, for another socket or another thread. Its receiver closes it; until the socket
+ * is closed here, it must not be read here.
+ *
+ * @returns undefined where that would lose something, or cannot be: without the add-on, without a free descriptor
+ */
+export function descriptorCopy(socket: Socket): number | undefined {
+  const fd = socketFd(socket);
+  if (fd === undefined || socket.readableLength > 0 || socket.writableLength > 0) return undefined;
+  try {
+    return duplicateFd(fd);
+  } catch {
+    return undefined;
   }
 }
