@@ -13,6 +13,9 @@ import { build } from 'esbuild';
 
 export const PROGRAMS = ['blkferry', 'blkferryd', 'blkferry-node'];
 
+/** Run by threads of a program, which finds them beside itself. */
+export const THREADS = ['blkferryd-worker'];
+
 /** Stay packages of their own: two have native code, bunyan tries the third and does without. */
 export const EXTERNAL_PACKAGES = ['@node-rs/crc32', 'blkferry-kernel', 'dtrace-provider'];
 
@@ -29,7 +32,7 @@ const require = makeRequire(import.meta.url);`;
 export async function bundlePrograms() {
   const { outputFiles } = await build({
     absWorkingDir: root,
-    entryPoints: PROGRAMS.map((name) => `daemon/dist/bin/${name}.js`),
+    entryPoints: [...PROGRAMS, ...THREADS].map((name) => `daemon/dist/bin/${name}.js`),
     outdir: 'daemon/dist/program',
     bundle: true,
     write: false,

@@ -8,7 +8,7 @@
  */
 import { existsSync, lstatSync, readdirSync, readFileSync } from 'node:fs';
 import path from 'node:path';
-import { EXTERNAL_PACKAGES, PACKAGES_WITH_SCHEMAS, PROGRAMS } from '../dev/bundle.mjs';
+import { EXTERNAL_PACKAGES, PACKAGES_WITH_SCHEMAS, PROGRAMS, THREADS } from '../dev/bundle.mjs';
 import { InstallFailure } from './install-failure.mjs';
 
 /** Of packages only what is loaded, and what their licences ask to go with a copy of them. */
@@ -40,6 +40,7 @@ export function programLinks() {
 function requireBuild(root) {
   const needed = [
     ...programLinks().map(([, file]) => file),
+    ...THREADS.map((name) => `daemon/dist/program/${name}.js`),
     'kmod/addon/build/blkferry_kernel.node',
     'node_modules/.package-lock.json',
   ];

@@ -2,7 +2,7 @@
  * Accepted connections that are received into slabs. Node lets one say where a socket is read to only when one makes it,
  * and those of a server it makes itself: so here another is made over the same connection, and Node's goes.
  */
-import { closeSync } from 'node:fs';
+import { closeSync, openSync } from 'node:fs';
 import type { Socket } from 'node:net';
 import { duplicateFd } from 'blkferry-kernel';
 import { slabSocket } from './receive-slab.js';
@@ -41,5 +41,17 @@ export function descriptorCopy(socket: Socket): number | undefined {
     return duplicateFd(fd);
   } catch {
     return undefined;
+  }
+}
+
+/** @throws Error beginning with `what` where there are none: without the add-on */
+export function requireDescriptorCopies(what: string): void {
+  const fd = openSync('/dev/null', 'r');
+  try {
+    closeSync(duplicateFd(fd));
+  } catch (cause) {
+    throw new Error(`${what}: ${(cause as Error).message}`, { cause });
+  } finally {
+    closeSync(fd);
   }
 }
