@@ -26,6 +26,8 @@ export interface AdminServiceOptions {
   readonly attachments: Attachments;
   readonly nbdListeners: () => string[];
   readonly defaultNode: string;
+  /** Threads that attachments are spread over. */
+  readonly workers: number;
   /** Why no kernel device can be attached; empty if it can. */
   readonly deviceProblem: () => Promise<string>;
   readonly logger: Logger;
@@ -86,6 +88,7 @@ export function adminHandlers(
       attachmentCount: attachments.count,
       nbdListeners: options.nbdListeners(),
       defaultNode: options.defaultNode,
+      workers: options.workers,
       deviceProblem: await options.deviceProblem(),
       ...protectionFacts(options.protection),
       refusals: refusals.counts,

@@ -20,7 +20,7 @@ const STATES: Readonly<Record<VolumeStateName, AttachmentState>> = {
 };
 
 export function describeAttachment(
-  { record, opened: { volume }, device }: Attachment,
+  { record, opened: { volume, worker = 0 }, device }: Attachment,
   uris: string[],
   clientCount: number,
 ): AttachmentMessage {
@@ -42,6 +42,7 @@ export function describeAttachment(
     clientCount,
     counters: describeCounters(volume),
     attachedUnixMs: record.attachedUnixMs,
+    worker,
     device: device === undefined || device.isGone ? undefined : describeDevice(device),
   };
 }

@@ -82,7 +82,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     service: {
       attachments,
       nbdListeners: () => listeners.map((listener) => listener.address),
-      defaultNode: config.node,
+      ...{ defaultNode: config.node, workers: config.workers },
       deviceProblem: () => devices.problem(),
       protection,
       logger,

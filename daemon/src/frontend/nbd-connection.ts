@@ -202,8 +202,9 @@ export class NbdConnection implements ExportClient {
     this.#right = this.#clientExports.rightTo(exportName);
     this.#listenNoMore(this.#socket);
     const { host } = entry;
-    // TLS cannot change its thread.
-    if (host !== undefined && this.protection.door === undefined) this.#serveThere(host, outcome);
+    // TLS cannot change its thread, and a narrower device is not there.
+    const isPlain = this.protection.door === undefined && device === entry.device;
+    if (host !== undefined && isPlain) this.#serveThere(host, outcome);
     else this.#serveHere(entry, device, outcome);
     if (this.#client === undefined) return;
     this.events.opened(exportName, this.#names);

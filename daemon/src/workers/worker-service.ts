@@ -97,7 +97,12 @@ export class WorkerService {
 
   #tellVolume(message: Extract<ToWorker, { volumeId: number }>): void {
     const volume = this.#volumes.get(message.volumeId);
-    if (volume === undefined) throw new Error(`a worker does not know volume ${message.volumeId}`);
+    if (volume === undefined) {
+      // It has ended; a client of it that ends now is news for nobody.
+      if (message.kind === 'client') this.#sessions.refuse(message.sessionId, message.client.fd);
+      if (message.kind === 'kernel') this.#sessions.refuse(message.sessionId, message.fd);
+      return;
+    }
     switch (message.kind) {
       case 'resume':
         volume.volume.resume();

@@ -92,6 +92,12 @@ export class WorkerSessions {
     });
   }
 
+  /** There is no such volume any more. */
+  refuse(sessionId: number, fd: number): void {
+    closeSync(fd);
+    this.tell(sessionId, { news: 'closed', how: 'lost', reason: 'the volume was detached' });
+  }
+
   /** Resolves also if it is gone. */
   async stop(sessionId: number): Promise<void> {
     await this.#sessions.get(sessionId)?.stop();
