@@ -117,8 +117,8 @@ describe('blkferryd with two workers', () => {
         const write = writeRequest(first * BLOCK, Buffer.alloc(BLOCK, value));
         await submitAsync(client, write).then(
           () => answered.set(first, value),
-          (error: BlockError) => {
-            assert.equal(error.errno, 'ESHUTDOWN');
+          (error: unknown) => {
+            assert.equal((error as BlockError).errno, 'ESHUTDOWN');
             isOver = true;
           },
         );

@@ -86,10 +86,10 @@ describe('requests that came from another thread', () => {
 
   it('go once each where a submitted one makes room at once', () => {
     const { device, row } = rowOf(1);
-    const { submit } = device;
+    const submit = device.submit.bind(device);
     let depth = 0;
     device.submit = (one, complete) => {
-      submit.call(device, one, complete as never);
+      submit(one, complete);
       depth += 1;
       if (depth < 5) device.answer();
     };
