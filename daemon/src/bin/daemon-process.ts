@@ -37,6 +37,8 @@ export interface RunningDaemon {
   readonly adminAddresses: readonly string[];
   /** What it does now, in one line. */
   describe(): string;
+  /** Every thread has answered since the last call. */
+  isAlive(): boolean;
   /** Every attachment has reached its node once, and has its device. */
   isComplete(): boolean;
   stop(): Promise<void>;
@@ -55,7 +57,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
   const protection = { tls: tls.material, insecure: config.insecure };
   const refusals = new RepeatedWarnings(logger, BACKGROUND_CLOCK);
-  const workers = await startWorkers(config, tls.material, logger);
+  const workers = startWorkers(config, tls.material, logger);
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];
   const file = new AttachmentFile(config.state_directory);
@@ -95,7 +97,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     nbdAddresses: listeners.map((listener) => listener.address),
     adminAddresses: admin.addresses,
     describe: () => describeAttachments(attachments.list()),
-    isComplete: () => attachments.isComplete,
+    ...{ isAlive: () => workers.isAlive(), isComplete: () => attachments.isComplete },
     stop: async () => {
       admin.stopAccepting();
       // Clients first: no new ones, no further requests, answers to those in flight; then what they wrote

@@ -56,6 +56,8 @@ export interface Serving {
   readonly shutdownTimeoutMs: number;
   /** One line for `systemctl status`: what the program does now. */
   readonly describe: () => string;
+  /** Whether all threads of the program do their work; absent: it has one. */
+  readonly isAlive?: () => boolean;
   /** Whether what is to be there after a start is there; absent: from the beginning. */
   readonly isComplete?: () => boolean;
   readonly stop: () => Promise<void>;
@@ -89,7 +91,7 @@ export function serve(serving: Serving): void {
     if (serving.isComplete?.() === false && SYSTEM_CLOCK.nowMs() < untilMs) {
       manager.starting(describe());
       SYSTEM_CLOCK.setTimer(COMPLETE_LOOK_MS, look);
-    } else manager.ready(describe);
+    } else manager.ready(describe, serving.isAlive);
   };
   look();
 }

@@ -4,7 +4,7 @@ import type { AttachmentOpener } from '../admin/opened-volume.js';
 import { VolumeOpener } from '../admin/volume-opener.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import { replyBytesOf } from '../config/nbd-settings.js';
-import { requireDescriptorCopies } from '../runtime/adopted-socket.js';
+import { requireDoubledDescriptors } from '../runtime/doubled-descriptor.js';
 import type { Logger } from '../runtime/logger.js';
 import type { TlsMaterial } from '../security/tls-material.js';
 import { VolumeThread } from '../workers/volume-thread.js';
@@ -17,24 +17,26 @@ const WORKER_PROGRAM = new URL('./blkferryd-worker.js', import.meta.url);
 
 export interface RunningWorkers {
   readonly opener: AttachmentOpener;
+  /** Whether every one has answered since the last call. */
+  isAlive(): boolean;
   /** When nothing is open any more. */
   stop(): Promise<void>;
 }
 
 /** With one there is no thread but the main one. @throws Error where there can be none */
-export async function startWorkers(
+export function startWorkers(
   config: DaemonConfig,
   tls: TlsMaterial | undefined,
   logger: Logger,
-): Promise<RunningWorkers> {
+): RunningWorkers {
   const pool = createPool(config, { tls, insecure: config.insecure });
   const opener = new VolumeOpener(config, pool, logger);
   const closePool = (): Promise<void> => {
     pool.close();
     return Promise.resolve();
   };
-  if (config.workers === 1) return { opener, stop: closePool };
-  requireDescriptorCopies('workers: more than 1 cannot be had');
+  if (config.workers === 1) return { opener, isAlive: () => true, stop: closePool };
+  requireGivable();
   const settings: WorkerSettings = { config, replyBytesMax: replyBytesOf(config), tls: tls?.told };
   const [first, ...others] = Array.from({ length: config.workers }, (_, index) =>
     startWorker(index + 1, settings, logger),
@@ -44,11 +46,11 @@ export async function startWorkers(
   tls?.onReplaced(() => {
     for (const { thread } of all) thread.post({ kind: 'tls', tls: tls.told });
   });
-  await Promise.all(all.map(({ thread }) => thread.whenBegun()));
   const count = all.length;
   logger.info({ event: 'workers_started', count }, `volumes are served by ${count} threads`);
   return {
     opener: new VolumeThreads([first.thread, ...others.map(({ thread }) => thread)], opener),
+    isAlive: () => all.map(({ thread }) => thread.isAnswering()).every((one) => one),
     stop: async () => {
       await Promise.all([closePool(), ...all.map((worker) => worker.stop())]);
     },
@@ -62,7 +64,12 @@ interface StartedWorker {
 
 function startWorker(number: number, settings: WorkerSettings, logger: Logger): StartedWorker {
   const { config } = settings;
-  const worker = new Worker(WORKER_PROGRAM, { workerData: settings, name: `worker ${number}` });
+  const worker = new Worker(WORKER_PROGRAM, {
+    workerData: settings,
+    name: `worker ${number}`,
+    // They end with the process, and some of them come from other threads.
+    trackUnmanagedFds: false,
+  });
   const limits = { requestsMax: config.queue_depth, bytesMax: config.in_flight_bytes_max };
   const thread = new VolumeThread(number, limits, logger, (message, transfer = []) => {
     worker.postMessage(message, transfer);
@@ -89,4 +96,14 @@ function startWorker(number: number, settings: WorkerSettings, logger: Logger): 
       return ended;
     },
   };
+}
+
+/** Without the add-on no connection could be given to a worker. @throws Error with the reason */
+function requireGivable(): void {
+  try {
+    requireDoubledDescriptors();
+  } catch (cause) {
+    const { message } = cause as Error;
+    throw new Error(`workers: more than 1 cannot be had: ${message}`, { cause });
+  }
 }

@@ -1,7 +1,7 @@
 /** A client in plain text goes from the handshake here to its session in the thread of its volume. */
 import type { Socket } from 'node:net';
 import type { HandshakeOutcome } from 'nbd-server-helpers';
-import { descriptorCopy } from '../runtime/adopted-socket.js';
+import { doubledDescriptor } from '../runtime/doubled-descriptor.js';
 import type { ServedClient } from './client-session.js';
 import type { HandedClientEvents, SessionHost } from './session-host.js';
 
@@ -20,7 +20,7 @@ export function handOver(
 ): ServedClient | undefined {
   const isOfUnix = isUnix(socket);
   socket.pause();
-  const fd = descriptorCopy(socket);
+  const fd = doubledDescriptor(socket);
   if (fd === undefined) return undefined;
   socket.on('error', () => undefined);
   socket.destroy();

@@ -61,12 +61,13 @@ export class ServiceManager {
   /**
    * Clients can connect now. From here on signs of life are given until the process ends.
    * @param describe one line for people: what the program does; asked again and again
+   * @param isAlive whether all of it works, of which this thread is a part; without it no sign of life is given
    */
-  ready(describe: () => string): void {
+  ready(describe: () => string, isAlive = (): boolean => true): void {
     if (this.#socketPath === undefined || this.#phase !== 'starting') return;
     this.#phase = 'ready';
     this.#owed.push('READY=1');
-    this.#beat(describe);
+    this.#beat(describe, isAlive);
   }
 
   /** @param limitMs most time that the stop takes: the unit's own limit may be shorter */
@@ -79,12 +80,13 @@ export class ServiceManager {
     this.#tell();
   }
 
-  #beat(describe: () => string): void {
+  #beat(describe: () => string, isAlive: () => boolean): void {
     this.options.clock.setTimer(this.#beatIntervalMs, () => {
-      this.#beat(describe);
+      this.#beat(describe, isAlive);
     });
     if (this.#phase === 'ready') this.#setStatus(describe());
-    this.#tell(this.#isWatched ? 'WATCHDOG=1' : undefined);
+    const isWell = this.#phase !== 'ready' || isAlive();
+    this.#tell(this.#isWatched && isWell ? 'WATCHDOG=1' : undefined);
   }
 
   #setStatus(status: string): void {

@@ -27,8 +27,7 @@ export class VolumeThread implements SessionLine {
   readonly #sessions = new Map<number, (news: SessionNews) => void>();
   readonly #questions = new Map<number, (answer: Answer) => void>();
   #lastId = 0;
-  #begin: () => void = () => undefined;
-  readonly #begun: Promise<void>;
+  #isAnswering = true;
 
   constructor(
     /** Counted from 1. */
@@ -36,15 +35,16 @@ export class VolumeThread implements SessionLine {
     readonly limits: LineLimits,
     readonly log: EventLog,
     readonly post: Post<ToWorker>,
-  ) {
-    this.#begun = new Promise((resolve) => {
-      this.#begin = resolve;
-    });
-  }
+  ) {}
 
-  /** Resolves when it can be given volumes. */
-  whenBegun(): Promise<void> {
-    return this.#begun;
+  /** Whether it has answered since the last call; the first one finds that it has. */
+  isAnswering(): boolean {
+    if (!this.#isAnswering) return false;
+    this.#isAnswering = false;
+    void this.ask({ of: 'settled' }).then(() => {
+      this.#isAnswering = true;
+    });
+    return true;
   }
 
   get volumeCount(): number {
@@ -96,9 +96,6 @@ export class VolumeThread implements SessionLine {
 
   hear(message: FromWorker): void {
     switch (message.kind) {
-      case 'begun':
-        this.#begin();
-        return;
       case 'answer':
         this.#questions.get(message.questionId)?.(message.answer);
         this.#questions.delete(message.questionId);

@@ -106,7 +106,6 @@ export type SessionNews =
   | { readonly news: 'closed'; readonly how: SocketEnd; readonly reason: string };
 
 export type FromWorker =
-  | { readonly kind: 'begun' }
   | { readonly kind: 'answer'; readonly questionId: number; readonly answer: Answer }
   | { readonly kind: 'changed'; readonly volumeId: number; readonly status: VolumeStatus }
   /** May this lease be taken over? */

@@ -53,7 +53,6 @@ export class WorkerService {
         post({ kind: 'session', sessionId, news });
       },
     );
-    post({ kind: 'begun' });
   }
 
   /** @returns false for `stop`: there is nothing more to do */

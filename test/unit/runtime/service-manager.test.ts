@@ -86,6 +86,28 @@ describe('ServiceManager', () => {
     }
   });
 
+  it('gives none while a part of the program does not answer, until it stops', async () => {
+    let isAlive = true;
+    const service = manager({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '6000000' });
+    service.ready(
+      () => status,
+      () => isAlive,
+    );
+    for (const [alive, beats] of [
+      [false, 1],
+      [false, 1],
+      [true, 2],
+      [false, 2],
+    ] as const) {
+      isAlive = alive;
+      await clock.advance(3000);
+      assert.equal(countOf('WATCHDOG=1'), beats);
+    }
+    service.stopping(60_000);
+    await clock.advance(3000);
+    assert.equal(countOf('WATCHDOG=1'), 3);
+  });
+
   it('gives it also while it stops, which may take longer than the watchdog', async () => {
     const service = manager({ NOTIFY_SOCKET: '/n', WATCHDOG_USEC: '6000000' });
     service.ready(() => status);
