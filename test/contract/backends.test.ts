@@ -1,6 +1,8 @@
 /** Every backend of a storage node under the contract. */
 import fs from 'node:fs';
 import path from 'node:path';
+import { after } from 'node:test';
+import { startWorkers } from '#daemon/bin/worker-start.js';
 import { FileBackend } from '#daemon/storage-node/backend/file/file-backend.js';
 import { MemoryBackend } from '#daemon/storage-node/backend/memory/memory-backend.js';
 import { slowPace } from '#test/support/slow-pace.js';
@@ -64,3 +66,20 @@ blockDeviceContract('memory backend', {
   },
   reopen: () => memory.open(IDENTITY),
 });
+
+const pool = startWorkers(
+  2,
+  { requestsInFlightMax: 1024, bytesInFlightMax: 64 * 1024 * 1024 },
+  { info: () => undefined, warn: () => undefined },
+);
+after(() => pool?.stop());
+for (const backend of pool?.backends() ?? []) {
+  const folder = temporaryFolder();
+  blockDeviceContract(`${backend.name} backend in a worker`, {
+    open: async () => {
+      await backend.create(IDENTITY, folder);
+      return backend.open(IDENTITY, folder);
+    },
+    reopen: () => backend.open(IDENTITY, folder),
+  });
+}

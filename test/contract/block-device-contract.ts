@@ -145,6 +145,25 @@ export function blockDeviceContract(name: string, subject: ContractSubject): voi
       await submitAsync(device, rangeRequest('write-zeroes', 0, CONTRACT_BYTES));
     });
 
+    it('reads zeroes between data, in reads short and long', async () => {
+      const from = 24 * MIB;
+      await submitAsync(device, rangeRequest('trim', from, 8 * MIB));
+      await submitAsync(device, rangeRequest('write-zeroes', from, 8 * MIB));
+      const expected = Buffer.alloc(8 * MIB);
+      for (const [index, lengthBytes] of [512, 4096, 65_536, MIB].entries()) {
+        const at = (2 * index + 1) * MIB - 512;
+        await write(from + at, Buffer.alloc(lengthBytes, index + 1));
+        expected.fill(index + 1, at, at + lengthBytes);
+      }
+      for (const lengthBytes of [4096, 65_536, 200 * 512, MIB, 8 * MIB]) {
+        for (let at = 0; at < expected.length; at += lengthBytes) {
+          const end = Math.min(expected.length, at + lengthBytes);
+          const data = await read(from + at, end - at);
+          assert.equal(Buffer.compare(data, expected.subarray(at, end)), 0, `${end - at} at ${at}`);
+        }
+      }
+    });
+
     it('gives what was read away: nothing that follows changes it', async () => {
       await write(4 * MIB, Buffer.alloc(65_536, 0x41));
       const early = await read(4 * MIB, 4096);

@@ -13,13 +13,15 @@ import {
   writeRequest,
   type BlockRequest,
 } from '#daemon/block/block-request.js';
+import { REQUEST_BYTES_MAX } from '#daemon/block/device-facts.js';
+import { zeroPiece } from '#daemon/block/zeroes.js';
 import { MESSAGE_BYTES_MAX } from '#daemon/rpc/channel-options.js';
 import type { ReplyBatchFrame } from '#daemon/rpc/storage-messages.js';
 import { attachRequest } from '#test/support/attach-request.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 import { FaultStack } from './fault-stack.js';
 import { waitFor } from './fault-table.js';
-import { LyingNode, type Lie } from './lying-node.js';
+import { LYING_BYTES, LyingNode, type Lie } from './lying-node.js';
 
 const READ_BYTES = 4096;
 const READ = readRequest(0, READ_BYTES);
@@ -32,6 +34,19 @@ function withPayload(bytes: number): Lie {
       {
         ...replies,
         results: replies.results.map(() => ({ ...DONE, payload: [Buffer.alloc(bytes)] })),
+      },
+    ],
+  };
+}
+
+/** Each answer is holes of these lengths. */
+function withHoles(...lengths: readonly number[]): Lie {
+  return {
+    answering: (replies) => [
+      {
+        ...replies,
+        results: replies.results.map(() => ({ ...DONE, payload: lengths.map(zeroPiece) })),
+        leavesHolesOut: true,
       },
     ],
   };
@@ -68,6 +83,27 @@ const CASES: readonly Case[] = [
   {
     name: 'a write is answered with data',
     lie: withPayload(4096),
+    request: WRITE,
+    sentence: /the node answered a write of 4096 bytes with 4096 bytes of data/,
+  },
+  {
+    name: 'a read is answered with a hole that is longer',
+    lie: withHoles(LYING_BYTES),
+    sentence: /the node answered a read of 4096 bytes with 1048576 bytes of data/,
+  },
+  {
+    name: 'a read is answered with a hole that is shorter',
+    lie: withHoles(4095),
+    sentence: /the node answered a read of 4096 bytes with 4095 bytes of data/,
+  },
+  {
+    name: 'a read is answered with more holes than any has room for',
+    lie: withHoles(REQUEST_BYTES_MAX, 1),
+    sentence: /a reply batch holds a read whose extents do not fit it/,
+  },
+  {
+    name: 'a write is answered with a hole',
+    lie: withHoles(4096),
     request: WRITE,
     sentence: /the node answered a write of 4096 bytes with 4096 bytes of data/,
   },

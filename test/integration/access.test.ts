@@ -256,7 +256,14 @@ describe('a node with certificates and rules', { timeout: TIMEOUT_MS }, () => {
     const { generation } = await host.acquireLease(leaseRequest(volumeId));
     const ended = new Promise<StorageError>((resolve, reject) => {
       host.openSession(
-        { volumeId, attachmentId: ATTACHMENT, generation, streamIndex: 0, checksum: 'none' },
+        {
+          volumeId,
+          attachmentId: ATTACHMENT,
+          generation,
+          streamIndex: 0,
+          checksum: 'none',
+          takesHoles: true,
+        },
         {
           opened: () => {
             fs.writeFileSync(rulesFile, '[[rule]]\nclients = []\n');

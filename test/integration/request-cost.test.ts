@@ -9,6 +9,8 @@ import net from 'node:net';
 import path from 'node:path';
 import { after, before, describe, it } from 'node:test';
 import { fileURLToPath } from 'node:url';
+import { submitAsync } from '#daemon/block/block-device.js';
+import { writeRequest } from '#daemon/block/block-request.js';
 import { NbdSession } from '#daemon/frontend/nbd-session.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
@@ -33,6 +35,8 @@ interface Scenario {
   readonly bytes: number;
   readonly depth: number;
   readonly writeCache?: boolean;
+  /** Nothing was ever written where it reads. */
+  readonly isHole?: boolean;
   /** Large requests come in as many pieces as the kernel likes: only this is the same each time. */
   readonly counted: readonly (keyof Cost)[];
 }
@@ -49,6 +53,9 @@ const SCENARIOS: Readonly<Record<string, Scenario>> = {
     ...{ kind: 'write', bytes: 4096, depth: 1, writeCache: true, counted: ['promises'] },
   },
   'read of 1 MiB, one': { kind: 'read', bytes: MIB, depth: 1, counted: ['bufferBytes'] },
+  'read of 1 MiB of a hole, one': {
+    ...{ kind: 'read', bytes: MIB, depth: 1, isHole: true, counted: ['bufferBytes'] },
+  },
   'write of 1 MiB, one': { kind: 'write', bytes: MIB, depth: 1, counted: ['bufferBytes'] },
 };
 
@@ -152,6 +159,9 @@ async function openDisk(
   await client.createVolume({ name, sizeBytes: VOLUME_BYTES, blockBytes: 512, backend: '' });
   const volume = newVolume(client, name, scenario.writeCache ?? false);
   await volume.start();
+  // What was never written costs a read next to nothing.
+  if (scenario.isHole !== true)
+    await submitAsync(volume, writeRequest(0, Buffer.alloc(4 * MIB, 7)));
   const folder = path.dirname(client.address.replace('unix:', ''));
   const socketPath = path.join(folder, `${name.length}-${scenario.depth}-${scenario.bytes}.sock`);
   const server = net.createServer((socket) => {

@@ -68,6 +68,15 @@ describe('nbdcopy', { skip: missingPrograms('nbdcopy', 'nbdinfo') }, () => {
     }
   });
 
+  it('copies holes that it reads rather than asks for', async () => {
+    const disk = await server().newExport({ sizeBytes: SIZE_BYTES });
+    await runSuccessfully('nbdcopy', [image, disk.uri]);
+    for (const requestBytes of [256 * 1024, 32 * MIB]) {
+      const options = ['--no-extents', `--request-size=${requestBytes}`];
+      assert.equal(await copyBack(disk, ...options), digest(image));
+    }
+  });
+
   it('copies one request after the other', async () => {
     const disk = await server().newExport({ sizeBytes: SIZE_BYTES });
     await runSuccessfully('nbdcopy', ['--synchronous', image, disk.uri]);

@@ -42,6 +42,13 @@ describe('qemu-io', { skip: missingPrograms('qemu-io') }, () => {
     await io('read -P 0 983040 64k', 'read -P 0xa5 1M 64k', 'read -P 0 1114112 64k');
   });
 
+  it('reads holes and data in one request', async () => {
+    await io('write -P 0x5a 20M 64k', 'write -P 0x5b 22M 512');
+    await io('read -P 0 16M 4M', 'read -P 0 20544k 1984k', 'read -P 0 23069184 9M');
+    await io('read -P 0x5a -s 4M -l 64k 16M 16M', 'read -P 0x5b -s 6M -l 512 16M 16M');
+    await io('read -P 0 -s 4160k -l 1984k 16M 16M', 'read -P 0 -s 6291968 -l 4M 16M 16M');
+  });
+
   it('sees a wrong pattern (so that the other tests mean something)', async () => {
     const { stdout, status } = await runProgram('qemu-io', [
       ...['-f', 'raw', '-c', 'read -P 0x11 1M 64k', disk.uri],

@@ -102,6 +102,8 @@ const anyReplies = fc
     const others = [
       delimited(5, Buffer.concat([tag(1, 0), varint(0), delimited(2, Buffer.from('bad disk'))])),
       Buffer.concat([tag(7, 1), fixed(99, 8)]),
+      // The first reply is a hole, or must not be: it may have data, or have failed.
+      delimited(8, Buffer.concat([delimited(2, fixed(4096, 8)), delimited(3, varint(2))])),
     ];
     const payloadBytes = lengths.reduce((sum, length) => sum + length, 0);
     return frameOf(columns, rare ? others : [], pattern(payloadBytes), turns, seal);

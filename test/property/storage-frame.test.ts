@@ -96,6 +96,39 @@ describe('a request batch', () => {
   });
 });
 
+interface Sparse {
+  readonly data: Uint8Array;
+  /** Bytes of data before each, and of zeroes. */
+  readonly holes: readonly (readonly [number, number])[];
+}
+
+/** The read's extents as a message, or none. */
+function readExtents(index: number, { data, holes }: Sparse): Buffer[] {
+  if (holes.length === 0) return [];
+  const runs: [lengthBytes: number, state: number][] = [];
+  let left = data.length;
+  for (const [before, length] of holes) {
+    runs.push([before, 0], [length, 2]);
+    left -= before;
+  }
+  const full = [...runs, [left, 0] as const].filter(([length]) => length > 0);
+  const lengths = Buffer.concat(full.map(([length]) => fixed(length, 8)));
+  const states = Buffer.concat(full.map(([, state]) => varint(state)));
+  const number = Buffer.concat([tag(1, 0), varint(index)]);
+  return [delimited(8, Buffer.concat([number, delimited(2, lengths), delimited(3, states)]))];
+}
+
+/** What a read with these holes is. */
+function withZeroes(sent: Sparse): Buffer {
+  const parts: Uint8Array[] = [];
+  let at = 0;
+  for (const [before, length] of sent.holes) {
+    parts.push(sent.data.subarray(at, at + before), Buffer.alloc(length));
+    at += before;
+  }
+  return Buffer.concat([...parts, sent.data.subarray(at)]);
+}
+
 describe('a reply batch', () => {
   /** 4711 is none of the protocol's. */
   const ERRNO = new Map([
@@ -108,6 +141,8 @@ describe('a reply batch', () => {
     sequence: fc.maxSafeNat(),
     error: fc.constantFrom(0, 0, 5, 28, 4711),
     data: fc.uint8Array({ maxLength: 40 }),
+    /** Bytes of data before, and of zeroes. */
+    holes: fc.array(fc.tuple(fc.nat(10), fc.integer({ min: 1, max: 9 })), { maxLength: 3 }),
   });
 
   it('is understood however a protobuf writer puts it', () => {
@@ -117,9 +152,11 @@ describe('a reply batch', () => {
         fc.tuple(anyForm, anyForm, anyForm),
         anyTurns,
         (made, forms, turns) => {
-          const replies = made.map((one) =>
-            one.error === 0 ? one : { ...one, data: new Uint8Array() },
-          );
+          const replies = made.map((one) => {
+            if (one.error !== 0) return { ...one, data: new Uint8Array(), holes: [] };
+            const beforeBytes = one.holes.reduce((sum, [before]) => sum + before, 0);
+            return beforeBytes <= one.data.length ? one : { ...one, holes: [] };
+          });
           const pieces = [
             {
               field: 1,
@@ -142,7 +179,11 @@ describe('a reply batch', () => {
           ].map(columnPieces);
           const verifier = Buffer.concat([tag(7, 1), fixed(99, 8)]);
           const payload = delimited(15, Buffer.concat(replies.map(({ data }) => data)));
-          const body = interleaved([...pieces, [verifier], [payload], UNKNOWN_FIELDS], turns);
+          const sparse = replies.flatMap((one, index) => readExtents(index, one));
+          const body = interleaved(
+            [...pieces, [verifier], sparse, [payload], UNKNOWN_FIELDS],
+            turns,
+          );
           const decoded = decodeNodeFrame(delimited(2, body));
           assert.ok(decoded.kind === 'replies');
           assert.equal(decoded.writeVerifier, 99n);
@@ -152,8 +193,9 @@ describe('a reply batch', () => {
           );
           decoded.results.forEach((result, index) => {
             const sent = replies[index];
-            assert.deepEqual(Buffer.concat(result.payload), Buffer.from(sent?.data ?? []));
-            assert.equal(result.error?.errno, ERRNO.get(sent?.error ?? 0));
+            assert.ok(sent !== undefined);
+            assert.deepEqual(Buffer.concat(result.payload), withZeroes(sent));
+            assert.equal(result.error?.errno, ERRNO.get(sent.error));
           });
         },
       ),
@@ -260,6 +302,7 @@ describe('frames without a batch', () => {
         generation: fc.maxSafeNat(),
         streamIndex: fc.nat(2 ** 32 - 1),
         checksum: fc.constantFrom('none' as const, 'crc32c' as const),
+        takesHoles: fc.boolean(),
       },
       { noNullPrototype: true },
     );

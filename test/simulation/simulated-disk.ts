@@ -6,6 +6,7 @@
  *
  * It outlives the node's processes. Requests, order and delays are simulated-volume.ts.
  */
+import { zeroPiece } from '#daemon/block/zeroes.js';
 import type { SeededRandom } from './seeded-random.js';
 
 /** The moment in which a sync began: which state of each block, counted from the beginning, it covers. */
@@ -27,7 +28,8 @@ export class SimulatedDisk {
     readonly blockBytes: number,
     readonly random: SeededRandom,
   ) {
-    const zero = Buffer.alloc(blockBytes);
+    // As a file has them: holes, so that they go over the wire as such.
+    const zero = zeroPiece(blockBytes);
     this.#cached = new Array<Buffer>(blockCount).fill(zero);
     this.#durable = new Array<Buffer>(blockCount).fill(zero);
     this.#written = new Array<number>(blockCount).fill(0);

@@ -145,7 +145,7 @@ export class SimulatedVolume implements BackendVolume {
         const parts: Buffer[] = [];
         for (let block = first; block < first + count; block += 1)
           parts.push(this.disk.read(block));
-        return { ...DONE, payload: [Buffer.concat(parts)] };
+        return { ...DONE, payload: parts };
       }
       case 'write':
       case 'trim':

@@ -15,6 +15,7 @@ export const OPEN: OpenFrame = {
   generation: 0,
   streamIndex: 0,
   checksum: 'none',
+  takesHoles: true,
 };
 
 export class EchoSession {

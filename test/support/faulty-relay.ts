@@ -30,6 +30,7 @@ export class FaultyRelay {
       }
     | undefined;
   #connections = 0;
+  #passedBytes = 0;
   #damages = 0;
 
   private constructor(
@@ -55,6 +56,11 @@ export class FaultyRelay {
   /** Connections accepted so far. */
   get connections(): number {
     return this.#connections;
+  }
+
+  /** Bytes that came in so far, both directions. */
+  get passedBytes(): number {
+    return this.#passedBytes;
   }
 
   /** Bits flipped so far. */
@@ -132,6 +138,7 @@ export class FaultyRelay {
     this.#pipes.add(pipe);
     if (this.#stalled.has(direction)) this.#hold(pipe);
     from.on('data', (chunk: Buffer) => {
+      this.#passedBytes += chunk.length;
       this.#pass(pipe, this.#damaged(direction, chunk));
     });
     from.on('end', () => {

@@ -1,5 +1,7 @@
 /** What reading a frame gives, without regard to how its payload lies in memory; what refused it, as its sentence. */
 import assert from 'node:assert/strict';
+import { payloadBytes } from '#daemon/block/block-request.js';
+import { isZeroPiece } from '#daemon/block/zeroes.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import {
   decodeClientFrame,
@@ -27,8 +29,15 @@ export function frameOutcome(decode: () => ClientFrame | NodeFrame): unknown {
   }
 }
 
+/** Of holes their lengths, and how much data is before each: a frame may tell of more zeroes than there is memory. */
 function inOnePiece(part: { readonly payload: readonly Buffer[] }): object {
-  return { ...part, payload: Buffer.concat(part.payload) };
+  const data: Buffer[] = [];
+  const holes: [dataBytes: number, lengthBytes: number][] = [];
+  for (const piece of part.payload) {
+    if (isZeroPiece(piece)) holes.push([payloadBytes(data), piece.length]);
+    else data.push(piece);
+  }
+  return { ...part, payload: Buffer.concat(data), holes };
 }
 
 /** The frame in these pieces and the whole are read the same, or refused the same, in both directions. */

@@ -8,6 +8,7 @@ import {
   NBD_CMD,
   NBD_CMD_FLAG,
   NBD_FLAG,
+  NBD_REPLY_TYPE,
   ReplyStream,
   encodeRequestHeader,
   type NbdReply,
@@ -166,7 +167,9 @@ export class NbdClient implements BlockDevice {
     const waiting = this.#waiting.get(reply.cookieLow);
     if (waiting === undefined) throw new Error(`reply to unknown cookie ${reply.cookieLow}`);
     if (reply.error !== 0) waiting.error = new BlockError(errnoOf(reply.error), reply.text);
-    waiting.data.push(...reply.payload);
+    if (reply.type === NBD_REPLY_TYPE.OFFSET_HOLE)
+      waiting.data.push(Buffer.alloc(reply.lengthBytes));
+    else waiting.data.push(...reply.payload);
     for (const { lengthBytes, flags } of reply.extents) {
       waiting.extents.push({ lengthBytes, hole: (flags & 1) !== 0, zero: (flags & 2) !== 0 });
     }

@@ -59,6 +59,7 @@ export class NodeWire {
       generation: 0,
       streamIndex: 0,
       checksum: 'none',
+      takesHoles: true,
       ...open,
     });
     return stream;

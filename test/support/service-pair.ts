@@ -23,7 +23,11 @@ export class ServicePair {
   #node: RunningProgram | undefined;
   #daemon: RunningProgram | undefined;
 
-  constructor(readonly folder: string) {}
+  /** @param nodeSettings for the node's environment */
+  constructor(
+    readonly folder: string,
+    readonly nodeSettings: Readonly<Record<string, string>> = {},
+  ) {}
 
   get nbdSocket(): string {
     return path.join(this.folder, 'nbd.sock');
@@ -110,6 +114,7 @@ export class ServicePair {
     const args = ['--data-directory', path.join(this.folder, 'data'), '--listen', this.nodeAddress];
     const started = await RunningProgram.start(path.join(PROGRAMS, 'blkferry-node.js'), args, {
       readyLine: /ready: /,
+      environment: this.nodeSettings,
     });
     return started.program;
   }

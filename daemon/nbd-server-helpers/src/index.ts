@@ -55,10 +55,12 @@ export { SIMPLE_REPLY_BYTES, writeSimpleReply } from './simple-reply.js';
 export {
   ERROR_TEXT_BYTES_MAX,
   READ_HEADER_BYTES_MAX,
+  READ_PART_BYTES_MAX,
   encodeErrorReply,
-  encodeHoleReply,
   writeDoneReply,
   writeReadHeader,
+  writeReadPart,
+  type ReadPart,
   type ReplyKind,
 } from './structured-reply.js';
 export { encodeBlockStatusReply, type NbdExtent } from './block-status.js';

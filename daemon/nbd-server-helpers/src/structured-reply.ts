@@ -1,6 +1,7 @@
 /**
  * Replies in chunks, structured and extended: encode, server side. Every request is answered with one
- * chunk, which is also the last. Reading them is reply-stream.ts, extents are block-status.ts.
+ * chunk, which is also the last, but a read of which parts are holes: it may have one for each part. Reading
+ * them is reply-stream.ts, extents are block-status.ts.
  *
  * Layout, network byte order (proto.md, "Structured reply chunk message", "Extended reply chunk message"):
  *    0  u32  magic    4  u16  flags    6  u16  type    8  u64  cookie
@@ -25,6 +26,12 @@ export const DATA_OFFSET_BYTES = 8;
 /** Room that writeReadHeader and writeDoneReply need at most, whatever the kind. */
 export const READ_HEADER_BYTES_MAX = EXTENDED_CHUNK_HEADER_BYTES + DATA_OFFSET_BYTES;
 
+/** Behind its offset, a hole's length. */
+const HOLE_LENGTH_BYTES = 4;
+
+/** Room that writeReadPart needs at most. */
+export const READ_PART_BYTES_MAX = READ_HEADER_BYTES_MAX + HOLE_LENGTH_BYTES;
+
 /** Error texts are cut to the length up to which strings "SHOULD" be kept. */
 export const ERROR_TEXT_BYTES_MAX = 256;
 
@@ -37,7 +44,7 @@ export function chunkHeaderBytes(kind: 'structured' | 'extended'): number {
 }
 
 /**
- * Writes the header of the only chunk of a reply.
+ * Writes the header of a chunk, by default the only one of its reply.
  *
  * @param type a number of NBD_REPLY_TYPE
  * @param offsetBytes the offset of the request; only extended replies carry it
@@ -52,10 +59,11 @@ export function writeChunkHeader(
   cookieLow: number,
   offsetBytes: number,
   payloadBytes: number,
+  isLast = true,
 ): number {
   const isExtended = kind === 'extended';
   writeUint32(target, at, isExtended ? NBD_MAGIC.EXTENDED_REPLY : NBD_MAGIC.STRUCTURED_REPLY);
-  writeUint16(target, at + 4, NBD_REPLY_FLAG.DONE);
+  writeUint16(target, at + 4, isLast ? NBD_REPLY_FLAG.DONE : 0);
   writeUint16(target, at + 6, type);
   writeUint32(target, at + 8, cookieHigh);
   writeUint32(target, at + 12, cookieLow);
@@ -119,33 +127,49 @@ export function writeReadHeader(
   return writeUint64(target, behindHeader, offsetBytes);
 }
 
+/** A part of a read that is data throughout, or nothing but zeroes, which are not sent. */
+export interface ReadPart {
+  readonly isHole: boolean;
+  /** Of the part, not of the request. */
+  readonly offsetBytes: number;
+  /** Above 0, below 2^32. */
+  readonly lengthBytes: number;
+  /** The last chunk of the reply. */
+  readonly isLast: boolean;
+}
+
 /**
- * The reply to a read of nothing but zeroes, without sending them.
+ * Writes a chunk of a read's reply: all of it for a hole, for data what precedes them. The parts of a reply are those of
+ * the request without gaps. A client that asked not to be sent several chunks (NBD_CMD_FLAG_DF) gets one part.
  *
- * @param lengthBytes of the request: above 0, below 2^32
+ * @param target has READ_PART_BYTES_MAX left from `at` on
+ * @param offsetBytes of the request: extended replies must repeat it, and clients check it
+ * @returns the position behind it
  */
-export function encodeHoleReply(
+export function writeReadPart(
   kind: 'structured' | 'extended',
+  target: Buffer,
+  at: number,
   cookieHigh: number,
   cookieLow: number,
   offsetBytes: number,
-  lengthBytes: number,
-): Buffer {
-  const payloadBytes = DATA_OFFSET_BYTES + 4;
-  const reply = Buffer.allocUnsafe(chunkHeaderBytes(kind) + payloadBytes);
-  const type = NBD_REPLY_TYPE.OFFSET_HOLE;
-  const at = writeChunkHeader(
+  part: ReadPart,
+): number {
+  const { isHole, lengthBytes, isLast } = part;
+  const type = isHole ? NBD_REPLY_TYPE.OFFSET_HOLE : NBD_REPLY_TYPE.OFFSET_DATA;
+  const behindHeader = writeChunkHeader(
     kind,
-    reply,
-    0,
+    target,
+    at,
     type,
     cookieHigh,
     cookieLow,
     offsetBytes,
-    payloadBytes,
+    DATA_OFFSET_BYTES + (isHole ? HOLE_LENGTH_BYTES : lengthBytes),
+    isLast,
   );
-  writeUint32(reply, writeUint64(reply, at, offsetBytes), lengthBytes);
-  return reply;
+  const behindOffset = writeUint64(target, behindHeader, part.offsetBytes);
+  return isHole ? writeUint32(target, behindOffset, lengthBytes) : behindOffset;
 }
 
 /**

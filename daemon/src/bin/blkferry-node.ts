@@ -35,6 +35,7 @@ await main({
       shutdownTimeoutMs: config.shutdown_timeout,
       describe: () =>
         describeNode(options.catalog.list().length, sessions.count) + insecureMark(config),
+      isAlive: () => node.isAlive(),
       stop: () => node.stop(config.shutdown_timeout),
     });
     return `blkferry-node ready: ${node.address} data ${data}`;

@@ -27,7 +27,8 @@ import { CONTROL_BYTES_MAX } from '../rpc/session-connection.js';
 import { TLS_HANDSHAKE_TIMEOUT_MS } from '../rpc/tls-acceptor.js';
 import { CLIENTS_TOLD_APART_MAX, RECORDS_PER_CLIENT_MAX } from '../runtime/log-allowance.js';
 import { PEM_BYTES_MAX } from '../security/tls-material.js';
-import { OPEN_TIMEOUT_MS, STREAM_INDEX_MAX } from '../storage-node/session-stream.js';
+import { STREAM_INDEX_MAX } from '../storage-node/session-admission.js';
+import { OPEN_TIMEOUT_MS } from '../storage-node/session-stream.js';
 import { UNSENT_BYTES_MAX, UNSENT_FRAMES_MAX } from '../storage-node/unsent-replies.js';
 import { TURNS_WAITING_MAX } from '../storage-node/volume-turns.js';
 

@@ -8,12 +8,42 @@ import { VERSION } from '../runtime/version.js';
 import { createBackends } from '../storage-node/backend/backend-registry.js';
 import { openDataDirectory } from '../storage-node/data-directory.js';
 import { startNode, type RunningNode } from '../storage-node/node-server.js';
+import type { SessionLimits } from '../storage-node/node-session.js';
 import { VolumeCatalog } from '../storage-node/volume-catalog.js';
+import type { WorkerPool } from '../storage-node/workers/worker-pool.js';
 import { readAccess, watchAccess } from './node-access.js';
 import { startTls } from './tls-start.js';
+import { startWorkers } from './worker-start.js';
+
+export interface NodeProcess extends RunningNode {
+  /** Whether every thread has answered since the last call. */
+  isAlive(): boolean;
+}
 
 /** @throws Error with a sentence; nothing is left running then */
-export async function runNode(config: NodeConfig, logger: Logger): Promise<RunningNode> {
+export async function runNode(config: NodeConfig, logger: Logger): Promise<NodeProcess> {
+  const pool = startWorkers(config.workers, sessionLimitsOf(config), logger);
+  try {
+    return await runWith(pool, config, logger);
+  } catch (error) {
+    await pool?.stop();
+    throw error;
+  }
+}
+
+function sessionLimitsOf(config: NodeConfig): SessionLimits {
+  return {
+    requestsInFlightMax: config.session_requests_max,
+    bytesInFlightMax: config.session_bytes_max,
+  };
+}
+
+/** @param pool undefined: all is done by this thread */
+async function runWith(
+  pool: WorkerPool | undefined,
+  config: NodeConfig,
+  logger: Logger,
+): Promise<NodeProcess> {
   const tls = startTls(config, logger);
   const refusals = new RepeatedWarnings(logger, BACKGROUND_CLOCK);
   const access = readAccess(config.access_file, refusals);
@@ -24,7 +54,9 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
     clock: SYSTEM_CLOCK,
   });
   const directory = await openDataDirectory(config.data_directory);
-  const { catalog, findings } = await VolumeCatalog.load(directory, createBackends());
+  const backends = pool?.backends() ?? createBackends();
+  const newVolumeId = pool && pool.newVolumeId.bind(pool);
+  const { catalog, findings } = await VolumeCatalog.load(directory, backends, newVolumeId);
   for (const volumeId of findings.removed) {
     logger.info(
       { event: 'leftover_removed', volumeId },
@@ -49,10 +81,9 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
       callsPerConnectionMax: config.calls_per_connection_max,
       idleTimeoutMs: config.connection_idle_timeout,
     },
-    sessionLimits: {
-      requestsInFlightMax: config.session_requests_max,
-      bytesInFlightMax: config.session_bytes_max,
-    },
+    sessionLimits: sessionLimitsOf(config),
+    workers: config.workers,
+    pool,
     log: logger,
     refusals,
     audit,
@@ -64,12 +95,14 @@ export async function runNode(config: NodeConfig, logger: Logger): Promise<Runni
   const stopWatching = watchAccess(config.access_file, node.service.gate, logger);
   return {
     ...node,
+    isAlive: () => pool?.isAlive() ?? true,
     stop: async (deadlineMs) => {
       stopWatching();
       tls.stop();
       try {
         await node.stop(deadlineMs);
       } finally {
+        await pool?.stop();
         await audit.close();
       }
     },

@@ -61,7 +61,10 @@ export interface Extent {
 export interface BlockResult {
   /** Why the request failed; undefined on success. */
   readonly error: BlockError | undefined;
-  /** The data of a read, in order and never changed again, together `lengthBytes` long; empty otherwise. */
+  /**
+   * The data of a read, in order and never changed again, together `lengthBytes` long; empty otherwise. Holes are pieces
+   * of zeroes.ts.
+   */
   readonly payload: readonly Buffer[];
   /**
    * The extents of a block-status: in order from the request's offset, without gaps, at least one;

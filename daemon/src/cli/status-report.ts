@@ -27,7 +27,7 @@ const NODE_COLUMNS: readonly Column<NodeStatus>[] = [
   { title: 'NODE', value: ({ address }) => address },
   { title: 'STATE', value: ({ node }) => (node === undefined ? 'away' : 'up') },
   { title: 'VOLUMES', value: ({ node }) => String(node?.volumeCount ?? '-'), right: true },
-  { title: 'SESSIONS', value: ({ node }) => String(node?.sessionCount ?? '-'), right: true },
+  { title: 'SESSIONS', value: ({ node }) => sessionsInWords(node), right: true },
   { title: 'FREE', value: ({ node }) => (node === undefined ? '-' : freeInWords(node)) },
   { title: 'UP', value: ({ node }) => (node === undefined ? '-' : spanInWords(node.uptimeMs)) },
 ];
@@ -89,6 +89,14 @@ function daemonInWords(report: StatusReport): string {
     report.address,
     ...nbdListeners.map((listener) => `NBD at ${listener}`),
   ].join('\n');
+}
+
+/** As in "5 (3, 1)": of two workers, and one session is in neither. */
+function sessionsInWords(node: NodeMessage | undefined): string {
+  if (node === undefined) return '-';
+  const { sessionCount, workerSessions } = node;
+  if (workerSessions.length === 0) return String(sessionCount);
+  return `${sessionCount} (${workerSessions.join(', ')})`;
 }
 
 function freeInWords(node: NodeMessage): string {

@@ -78,6 +78,11 @@ export const NODE_SETTINGS = {
     { min: 32 * MIB, max: 4096 * MIB },
     'Most bytes of data in unanswered requests of one session; at least one longest request, 32 MiB.',
   ),
+  workers: integer(
+    1,
+    { min: 1, max: 64 },
+    'Threads that serve sessions; the volumes are spread over them by their ids, and each belongs to one. 1: the main thread does everything. With more it only lets clients in and keeps the catalog, so a core for each thread is of use, and a busy volume holds up those of its own thread only. Each costs about 18 MiB.',
+  ),
   shutdown_timeout: duration(
     10 * SECOND,
     { min: 100, max: 10 * MINUTE },

@@ -12,6 +12,8 @@ export class NbdJob implements BlockRequest {
     readonly payload: readonly Buffer[],
     readonly cookieHigh: number,
     readonly cookieLow: number,
+    /** A read whose answer must not come in several chunks (NBD_CMD_FLAG_DF). */
+    readonly isUndivided: boolean,
   ) {}
 }
 
@@ -69,6 +71,7 @@ export function toNbdJob(request: NbdRequest, agreed: AgreedFeatures): NbdJob | 
     request.payload,
     request.cookieHigh,
     request.cookieLow,
+    (request.flags & NBD_CMD_FLAG.DF) !== 0,
   );
 }
 
@@ -84,7 +87,7 @@ function toBlockFlags(
     rest &= ~nbdFlag;
     flags |= blockFlag;
   }
-  // Every read is answered with one chunk, so "do not fragment" asks for nothing more.
+  // "Do not fragment" changes the answer only, not what is asked of the device.
   if (kind === 'read' && agreed.structuredReplies) rest &= ~NBD_CMD_FLAG.DF;
   if (kind === 'write' && agreed.extendedHeaders) rest &= ~NBD_CMD_FLAG.PAYLOAD_LEN;
   return rest === 0 ? flags : undefined;

@@ -2,16 +2,19 @@
 import type { Socket } from 'node:net';
 import {
   READ_HEADER_BYTES_MAX,
+  READ_PART_BYTES_MAX,
   SIMPLE_REPLY_BYTES,
   encodeBlockStatusReply,
   encodeErrorReply,
   writeDoneReply,
   writeReadHeader,
+  writeReadPart,
   writeSimpleReply,
   type NegotiatedSession,
 } from 'nbd-server-helpers';
 import type { BlockError } from '../block/block-error.js';
 import type { BlockResult } from '../block/block-request.js';
+import { isZeroPiece } from '../block/zeroes.js';
 import { NBD_ERRNO } from './nbd-errno.js';
 import type { NbdJob } from './nbd-job.js';
 import { WriteGatherer } from '../runtime/write-gatherer.js';
@@ -66,6 +69,13 @@ export class ReplyWriter {
 
   /** The data is at hand before the header is written: an error can always be told. */
   #read(job: NbdJob, data: readonly Buffer[]): void {
+    if (this.#kind !== 'simple' && data.some(isZeroPiece)) {
+      const runs = runsOf(data);
+      if (!job.isUndivided || runs.length === 1) {
+        this.#readInParts(this.#kind, job, runs);
+        return;
+      }
+    }
     const slab = this.#buffer.reserve(READ_HEADER_BYTES_MAX);
     const at = this.#buffer.position;
     const { cookieHigh, cookieLow, offsetBytes } = job;
@@ -85,6 +95,22 @@ export class ReplyWriter {
     for (const piece of data) this.#buffer.push(piece);
   }
 
+  /** Data as it is, of holes their lengths. */
+  #readInParts(kind: 'structured' | 'extended', job: NbdJob, runs: readonly Run[]): void {
+    const { cookieHigh, cookieLow } = job;
+    let offsetBytes = job.offsetBytes;
+    for (const [index, { isHole, lengthBytes, pieces }] of runs.entries()) {
+      const part = { isHole, offsetBytes, lengthBytes, isLast: index === runs.length - 1 };
+      const slab = this.#buffer.reserve(READ_PART_BYTES_MAX);
+      const at = this.#buffer.position;
+      this.#buffer.advance(
+        writeReadPart(kind, slab, at, cookieHigh, cookieLow, job.offsetBytes, part),
+      );
+      if (!isHole) for (const piece of pieces) this.#buffer.push(piece);
+      offsetBytes += lengthBytes;
+    }
+  }
+
   #blockStatus(job: NbdJob, result: BlockResult): void {
     const extents = result.extents.map(({ lengthBytes, hole, zero }) => ({
       lengthBytes,
@@ -102,4 +128,24 @@ export class ReplyWriter {
       ),
     );
   }
+}
+
+/** Neighbouring pieces that are all data or all holes. */
+interface Run {
+  readonly isHole: boolean;
+  readonly pieces: Buffer[];
+  lengthBytes: number;
+}
+
+function runsOf(data: readonly Buffer[]): Run[] {
+  const runs: Run[] = [];
+  for (const piece of data) {
+    const isHole = isZeroPiece(piece);
+    const last = runs.at(-1);
+    if (last?.isHole === isHole) {
+      last.pieces.push(piece);
+      last.lengthBytes += piece.length;
+    } else runs.push({ isHole, pieces: [piece], lengthBytes: piece.length });
+  }
+  return runs;
 }

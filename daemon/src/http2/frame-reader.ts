@@ -9,6 +9,8 @@ import { Http2Error } from './http2-error.js';
 export const OTHER_FRAME_BYTES_MAX = 16_384;
 
 export interface FrameHandler {
+  /** A frame begins, whichever, however long. */
+  begins(type: number, flags: number): void;
   /** A whole frame that is not DATA. `payload` may be a view onto the received chunk. */
   frame(type: number, flags: number, streamId: number, payload: Buffer): void;
   /** A DATA frame begins; all its bytes, also padding, count for flow control. */
@@ -65,6 +67,7 @@ export class FrameReader {
     this.#streamId = header.readUInt32BE(at + 5) & 0x7fff_ffff;
     this.#leftBytes = lengthBytes;
     this.#paddingBytes = 0;
+    this.handler.begins(this.#type, this.#flags);
     const isData = this.#type === FRAME.DATA;
     const bytesMax = isData ? this.dataBytesMax : OTHER_FRAME_BYTES_MAX;
     if (lengthBytes > bytesMax) {

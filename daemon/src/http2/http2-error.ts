@@ -49,6 +49,13 @@ export class Http2Error extends Error {
   }
 }
 
+/** What is at the other end is something else altogether: it does not begin as HTTP/2 must. */
+export class NotHttp2Error extends Http2Error {
+  constructor(message: string) {
+    super('PROTOCOL_ERROR', message);
+  }
+}
+
 const NAME_OF_NUMBER: ReadonlyMap<number, string> = new Map(
   Object.entries(HTTP2_ERROR_NUMBER).map(([name, number]) => [number, name]),
 );

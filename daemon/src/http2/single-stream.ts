@@ -24,7 +24,7 @@ import { HeaderDecoder } from './header-decoding.js';
 import { encodeHeaders } from './header-encoding.js';
 import type { HeaderField } from './header-field.js';
 import { HeaderBlock } from './header-block.js';
-import { Http2Error, http2ErrorName, type Http2ErrorCode } from './http2-error.js';
+import { Http2Error, NotHttp2Error, http2ErrorName, type Http2ErrorCode } from './http2-error.js';
 
 /** The only stream's: the first that a client opens. */
 export const STREAM_ID = 1;
@@ -136,8 +136,19 @@ export class SingleStream implements FrameHandler {
     return chunk.subarray(part.length);
   }
 
+  /** Section 3.4 and 6.10: settings come first, and nothing between the pieces of a header block. */
+  begins(type: number, flags: number): void {
+    if (!this.#hasSettings && (type !== FRAME.SETTINGS || (flags & FLAG.ACK) !== 0)) {
+      // A client has said by its preface what it speaks; of a server this is the first word.
+      const sentence = 'the first frame is not SETTINGS';
+      if (this.options.role === 'server') throw new Http2Error('PROTOCOL_ERROR', sentence);
+      throw new NotHttp2Error(`the server does not speak HTTP/2: ${sentence}`);
+    }
+    if (this.#block.isOpen !== (type === FRAME.CONTINUATION))
+      throw new Http2Error('PROTOCOL_ERROR', `a frame of type ${type} in the wrong place`);
+  }
+
   dataBegins(streamId: number, lengthBytes: number): void {
-    this.#requireOrder(FRAME.DATA);
     if (streamId !== STREAM_ID || this.#peer !== 'headers')
       throw new Http2Error('STREAM_CLOSED', `DATA came for stream ${streamId}, which takes none`);
     this.#received.use(lengthBytes);
@@ -173,7 +184,6 @@ export class SingleStream implements FrameHandler {
   }
 
   frame(type: number, flags: number, streamId: number, payload: Buffer): void {
-    this.#requireOrder(type, flags);
     switch (type) {
       case FRAME.SETTINGS:
         this.#settings(flags, streamId, payload);
@@ -211,14 +221,6 @@ export class SingleStream implements FrameHandler {
         // Section 5.5: unknown types are ignored.
         return;
     }
-  }
-
-  /** Section 3.4 and 6.10: settings come first, and nothing between the pieces of a header block. */
-  #requireOrder(type: number, flags = 0): void {
-    if (!this.#hasSettings && (type !== FRAME.SETTINGS || (flags & FLAG.ACK) !== 0))
-      throw new Http2Error('PROTOCOL_ERROR', 'the first frame is not SETTINGS');
-    if (this.#block.isOpen !== (type === FRAME.CONTINUATION))
-      throw new Http2Error('PROTOCOL_ERROR', `a frame of type ${type} in the wrong place`);
   }
 
   #settings(flags: number, streamId: number, payload: Buffer): void {

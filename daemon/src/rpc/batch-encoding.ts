@@ -7,11 +7,21 @@
 import { BLOCK_ERRNO } from '../block/block-error.js';
 import {
   BLOCK_OPERATION,
+  NO_PAYLOAD,
   payloadBytes,
   type BlockRequest,
-  type BlockResult,
 } from '../block/block-request.js';
+import { isZeroPiece } from '../block/zeroes.js';
 import { sealBytes, writeSeal } from './frame-seal.js';
+import {
+  encodeErrorText,
+  encodeExtents,
+  extentsOfRead,
+  fieldBytes,
+  sparseBytes,
+  writeSparse,
+  writeTag,
+} from './sparse-encoding.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from './storage-messages.js';
 import { varintBytes, writeFixed64, writeVarint } from './wire-reader.js';
 
@@ -28,6 +38,7 @@ export const TAG = {
     errorText: 0x2a,
     extents: 0x32,
     writeVerifier: 0x39,
+    readExtents: 0x42,
   },
 } as const;
 
@@ -63,18 +74,6 @@ export abstract class LazyBatch implements LazyMessage {
 
 /** What is sent in a session: a batch, or another frame as its bytes. */
 export type OutgoingMessage = LazyBatch | Buffer;
-
-/** Bytes of a packed column or other length-delimited field with its tag; 0 if it is empty and left out. */
-function fieldBytes(contentBytes: number): number {
-  return contentBytes === 0 ? 0 : 1 + varintBytes(contentBytes) + contentBytes;
-}
-
-/** The tag and length of a field; nothing for an empty one, which is left out. */
-function writeTag(target: Buffer, tag: number, contentBytes: number, at: number): number {
-  if (contentBytes === 0) return at;
-  target[at] = tag;
-  return writeVarint(target, contentBytes, at + 1);
-}
 
 export class LazyRequestBatch extends LazyBatch {
   readonly byteLength: number;
@@ -134,9 +133,12 @@ export class LazyReplyBatch extends LazyBatch {
   readonly seal: number | undefined;
   readonly #batchBytes: number;
   readonly #payloadBytes: number;
-  /** The sparse messages, encoded: few requests fail or ask for extents. */
+  /** The sparse messages, encoded: few requests fail, ask for extents, or read holes. */
   readonly #errorTexts: Buffer[] = [];
   readonly #extents: Buffer[] = [];
+  readonly #readExtents: Buffer[] = [];
+  /** By index: bytes of a read that are not in the payload. Few batches have any. */
+  #leftOut: Map<number, number> | undefined;
 
   constructor(readonly frame: ReplyBatchFrame) {
     super();
@@ -146,13 +148,19 @@ export class LazyReplyBatch extends LazyBatch {
     for (let index = 0; index < count; index += 1) {
       const result = frame.results[index];
       if (result === undefined) continue;
+      let hasHoles = false;
       for (const piece of result.payload) {
+        if (frame.leavesHolesOut === true && isZeroPiece(piece)) {
+          hasHoles = true;
+          continue;
+        }
         bytes += piece.length;
         pieces.push(piece);
       }
+      if (hasHoles) this.#addHoles(index, result.payload);
       if (result.error !== undefined && result.error.reason !== '')
         this.#errorTexts.push(encodeErrorText(index, result.error.reason));
-      if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result));
+      if (result.extents.length > 0) this.#extents.push(encodeExtents(index, result.extents));
     }
     this.payload = pieces;
     this.seal = frame.seal;
@@ -163,6 +171,7 @@ export class LazyReplyBatch extends LazyBatch {
       sparseBytes(this.#errorTexts) +
       sparseBytes(this.#extents) +
       (frame.writeVerifier === 0n ? 0 : 9) +
+      sparseBytes(this.#readExtents) +
       fieldBytes(bytes);
     this.headBytes = 1 + varintBytes(this.#batchBytes) + this.#batchBytes - bytes;
     this.byteLength = this.headBytes + bytes + sealBytes(frame.seal);
@@ -179,61 +188,26 @@ export class LazyReplyBatch extends LazyBatch {
     for (const { error } of results)
       at = target.writeUInt32LE(error === undefined ? 0 : BLOCK_ERRNO[error.errno], at);
     at = writeTag(target, TAG.reply.payloadLength, narrow, at);
-    for (const { payload } of results) at = target.writeUInt32LE(payloadBytes(payload), at);
+    for (let index = 0; index < results.length; index += 1) {
+      const bytes = payloadBytes(results[index]?.payload ?? NO_PAYLOAD);
+      at = target.writeUInt32LE(bytes - (this.#leftOut?.get(index) ?? 0), at);
+    }
     at = writeSparse(target, TAG.reply.errorText, this.#errorTexts, at);
     at = writeSparse(target, TAG.reply.extents, this.#extents, at);
     if (writeVerifier !== 0n) {
       target[at] = TAG.reply.writeVerifier;
       at = target.writeBigUInt64LE(writeVerifier, at + 1);
     }
+    at = writeSparse(target, TAG.reply.readExtents, this.#readExtents, at);
     return writeTag(target, TAG.payload, this.#payloadBytes, at);
   }
-}
 
-function sparseBytes(messages: readonly Buffer[]): number {
-  let bytes = 0;
-  for (const message of messages) bytes += 1 + varintBytes(message.length) + message.length;
-  return bytes;
-}
-
-function writeSparse(target: Buffer, tag: number, messages: readonly Buffer[], at: number): number {
-  let end = at;
-  for (const message of messages) {
-    end = writeTag(target, tag, message.length, end);
-    end += message.copy(target, end);
+  #addHoles(index: number, payload: readonly Buffer[]): void {
+    const extents = extentsOfRead(payload);
+    let leftOutBytes = 0;
+    for (const { zero, lengthBytes } of extents) if (zero) leftOutBytes += lengthBytes;
+    this.#readExtents.push(encodeExtents(index, extents));
+    this.#leftOut ??= new Map();
+    this.#leftOut.set(index, leftOutBytes);
   }
-  return end;
-}
-
-/** Longer sentences are cut: they are for a log line. */
-export const ERROR_TEXT_CHARS_MAX = 300;
-
-/** ErrorText { index = 1 (left out if 0), text = 2 }; the reason is not empty. */
-function encodeErrorText(index: number, reason: string): Buffer {
-  const text = Buffer.from(reason.slice(0, ERROR_TEXT_CHARS_MAX));
-  const bytes = Buffer.alloc((index === 0 ? 0 : 1 + varintBytes(index)) + fieldBytes(text.length));
-  text.copy(bytes, writeTag(bytes, 0x12, text.length, writeIndex(bytes, index)));
-  return bytes;
-}
-
-/** Extents { index = 1 (left out if 0), length = 2 (packed fixed64), state = 3 (packed varint, one byte each) } */
-function encodeExtents(index: number, { extents }: BlockResult): Buffer {
-  const count = extents.length;
-  const bytes = Buffer.alloc(
-    (index === 0 ? 0 : 1 + varintBytes(index)) + fieldBytes(8 * count) + fieldBytes(count),
-  );
-  let at = writeTag(bytes, 0x12, 8 * count, writeIndex(bytes, index));
-  for (const { lengthBytes } of extents) at = writeFixed64(bytes, lengthBytes, at);
-  at = writeTag(bytes, 0x1a, count, at);
-  for (const { hole, zero } of extents) {
-    bytes[at] = (hole ? 1 : 0) + (zero ? 2 : 0);
-    at += 1;
-  }
-  return bytes;
-}
-
-function writeIndex(bytes: Buffer, index: number): number {
-  if (index === 0) return 0;
-  bytes[0] = 0x08;
-  return writeVarint(bytes, index, 1);
 }

@@ -1,8 +1,11 @@
 /**
  * Wire bytes → a batch of block results. The data of reads becomes views onto the received message,
- * never copies. Whether a result fits its request is for the one who sent it to say.
+ * never copies, and their holes become views of zeroes that are there already. Whether a result fits its
+ * request is for the one who sent it to say; until then no read is longer than any may be.
  */
 import { DONE, NO_PAYLOAD, failed, type BlockResult, type Extent } from '../block/block-request.js';
+import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
+import { zeroPiece } from '../block/zeroes.js';
 import {
   decodePlain,
   entries,
@@ -15,14 +18,18 @@ import {
   type TaggedSpan,
 } from './batch-columns.js';
 import { TAG } from './batch-encoding.js';
+import type { PayloadPieces } from './payload-pieces.js';
 import { lookupType } from './proto-root.js';
 import { toBlockError } from './status-code.js';
 import type { ReplyBatchFrame } from './storage-messages.js';
 
+/** Most extents of all reads of a batch: a bound for what a frame makes us allocate, as REQUESTS_PER_BATCH_MAX is. */
+export const READ_EXTENTS_PER_BATCH_MAX = 16_384;
+
 export const REPLY_LAYOUT: BatchLayout = {
   type: lookupType('blkferry.storage.v1.ReplyBatch'),
   columns: [TAG.sequence, TAG.reply.error, TAG.reply.payloadLength, TAG.payload],
-  others: [TAG.reply.errorText, TAG.reply.extents, TAG.reply.writeVerifier],
+  others: [TAG.reply.errorText, TAG.reply.extents, TAG.reply.writeVerifier, TAG.reply.readExtents],
 };
 type Columns = readonly [Span, Span, Span, Span];
 
@@ -52,11 +59,16 @@ export function toReplyBatch(batch: Batch): ReplyBatchFrame {
     const lengthBytes = bytes.readUInt32LE(payloadLength.start + 4 * index);
     if (lengthBytes > payload.leftBytes)
       invalid('the reads of a reply batch are longer than its payload');
+    const around = rare.readExtents.get(index);
     if (errorNumber !== 0) {
-      if (lengthBytes > 0) invalid('a reply batch holds an error with a payload');
+      if (lengthBytes > 0 || around !== undefined)
+        invalid('a reply batch holds an error with a payload');
       results[index] = failed(toBlockError(errorNumber, rare.texts.get(index) ?? ''));
-    } else if (lengthBytes > 0) {
-      const data = payload.take(lengthBytes);
+    } else if (lengthBytes > 0 || around !== undefined) {
+      const data =
+        around === undefined
+          ? payload.take(lengthBytes)
+          : takeAroundHoles(payload, lengthBytes, around);
       results[index] = { error: undefined, payload: data, extents: DONE.extents };
     } else {
       const extents = rare.extents.get(index);
@@ -71,6 +83,27 @@ export function toReplyBatch(batch: Batch): ReplyBatchFrame {
     results,
     writeVerifier: rare.writeVerifier,
   };
+}
+
+/** @param dataBytes of the read that are in the payload */
+function takeAroundHoles(
+  payload: PayloadPieces,
+  dataBytes: number,
+  extents: readonly Extent[],
+): Buffer[] {
+  const pieces: Buffer[] = [];
+  let missingBytes = dataBytes;
+  let readBytes = 0;
+  for (const { lengthBytes, zero } of extents) {
+    readBytes += lengthBytes;
+    if (!zero) missingBytes -= lengthBytes;
+    if (missingBytes < 0 || readBytes > REQUEST_BYTES_MAX) break;
+    if (zero) pieces.push(zeroPiece(lengthBytes));
+    else pieces.push(...payload.take(lengthBytes));
+  }
+  if (missingBytes !== 0 || readBytes > REQUEST_BYTES_MAX)
+    invalid('a reply batch holds a read whose extents do not fit it');
+  return pieces;
 }
 
 /** Messages of storage.proto, as protobufjs gives them. */
@@ -89,15 +122,23 @@ interface RareFields {
   /** By index into the columns. */
   readonly texts: ReadonlyMap<number, string>;
   readonly extents: ReadonlyMap<number, Extent[]>;
+  readonly readExtents: ReadonlyMap<number, Extent[]>;
   /** 0n if absent. */
   readonly writeVerifier: bigint;
 }
 
-const NOTHING_RARE: RareFields = { texts: new Map(), extents: new Map(), writeVerifier: 0n };
+const NOTHING_RARE: RareFields = {
+  texts: new Map(),
+  extents: new Map(),
+  readExtents: new Map(),
+  writeVerifier: 0n,
+};
 
 function readRare(bytes: Buffer, fields: readonly TaggedSpan[], count: number): RareFields {
   const texts = new Map<number, string>();
   const extents = new Map<number, Extent[]>();
+  const ofReads = new Map<number, Extent[]>();
+  let ofReadsCount = 0;
   let writeVerifier = 0n;
   for (const field of fields) {
     if (field.tag === TAG.reply.writeVerifier) {
@@ -110,12 +151,17 @@ function readRare(bytes: Buffer, fields: readonly TaggedSpan[], count: number): 
       texts.set(index, text);
     } else {
       const { index, runs } = readExtents(content);
-      if (index >= count || extents.has(index))
+      const isOfRead = field.tag === TAG.reply.readExtents;
+      const known = isOfRead ? ofReads : extents;
+      if (index >= count || known.has(index))
         invalid('the extents of a reply batch do not fit its replies');
-      extents.set(index, runs);
+      known.set(index, runs);
+      if (isOfRead) ofReadsCount += runs.length;
+      if (ofReadsCount > READ_EXTENTS_PER_BATCH_MAX)
+        invalid(`the reads of a reply batch have more than ${READ_EXTENTS_PER_BATCH_MAX} extents`);
     }
   }
-  return { texts, extents, writeVerifier };
+  return { texts, extents, readExtents: ofReads, writeVerifier };
 }
 
 function readExtents(content: Buffer): { index: number; runs: Extent[] } {

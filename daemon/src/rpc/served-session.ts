@@ -5,7 +5,7 @@
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
 import tls from 'node:tls';
-import { status } from '@grpc/grpc-js';
+import { status } from './grpc-status.js';
 import type { HeaderField } from '../http2/header-field.js';
 import type { Clock } from '../runtime/clock.js';
 import { KEEPALIVE_INTERVAL_MS } from './channel-options.js';

@@ -25,7 +25,10 @@ export type RemoteEnd = Pick<net.Socket, 'remoteAddress' | 'remotePort'>;
 
 /** What has a place: a connection, whatever socket it goes through. */
 interface Seat extends PlaceHolder {
-  socket: net.Socket;
+  /** Undefined while another thread has the connection. */
+  socket: net.Socket | undefined;
+  /** Closes the connection. */
+  cut: () => void;
   readonly leave: () => void;
 }
 
@@ -49,18 +52,24 @@ export class ServerDoor {
     const { remoteAddress: peer } = socket;
     const refusal = this.#places.refusal(peer);
     if (refusal !== undefined) {
-      this.#refuse(socket, refusal);
+      this.#tell(peer, refusal);
+      cut(socket);
       return false;
     }
     const end = nameOf(socket);
     const seat: Seat = {
       socket,
+      cut: () => {
+        if (seat.socket !== undefined) cut(seat.socket);
+      },
       giveWay: (reason) => {
-        this.#refuse(seat.socket, reason);
+        this.#tell(peer, reason);
+        seat.cut();
       },
       leave: () => {
         this.#places.give(seat);
-        if (end !== undefined) this.#holders.delete(end);
+        // Another connection may come from there already.
+        if (end !== undefined && this.#holders.get(end) === seat) this.#holders.delete(end);
       },
     };
     this.#places.take(seat, peer);
@@ -74,6 +83,15 @@ export class ServerDoor {
   moved(from: net.Socket, to: net.Socket): void {
     const seat = this.#seats.get(from);
     if (seat !== undefined) this.#sit(seat, to);
+  }
+
+  /** Another thread serves the connection from now on. @param cutThere closes it there @returns to be called when it is closed */
+  givenAway(from: net.Socket, cutThere: () => void): () => void {
+    const seat = this.#seats.get(from);
+    if (seat === undefined) return () => undefined;
+    seat.socket = undefined;
+    seat.cut = cutThere;
+    return seat.leave;
   }
 
   /** The client at this end of a connection has said what it wants. */
@@ -90,16 +108,18 @@ export class ServerDoor {
     });
   }
 
-  #refuse(socket: net.Socket, reason: string): void {
-    const peer = socket.remoteAddress ?? 'on this machine';
+  #tell(peer = 'on this machine', reason: string): void {
     this.refusals.warn(
       `${peer} ${reason}`,
       { event: 'client_refused', peer, reason },
       `client ${peer}: ${reason}`,
     );
-    socket.on('error', () => undefined);
-    socket.destroy();
   }
+}
+
+function cut(socket: net.Socket): void {
+  socket.on('error', () => undefined);
+  socket.destroy();
 }
 
 /** @returns undefined for a unix socket, and for one that is gone already */

@@ -10,12 +10,14 @@ import { ServerCredentials, type Server } from '@grpc/grpc-js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import type { PlaceLimits } from '../runtime/connection-places.js';
 import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
+import type { TlsMaterial } from '../security/tls-material.js';
 import { serverMaterial, type Protection } from './credentials.js';
+import { giveConnection, type ConnectionTaker } from './given-connection.js';
 import { createWideInjector, type WindowSizes } from './http2-window.js';
 import { addressProblem } from './node-address.js';
 import { ReadKeeper } from './read-keeper.js';
 import type { ServedCall } from './served-session.js';
-import { DEFAULT_PLACES, ServerDoor } from './server-door.js';
+import { DEFAULT_PLACES, ServerDoor, type RemoteEnd } from './server-door.js';
 import { SessionDoor } from './session-door.js';
 import { StorageError } from './storage-error.js';
 import { createTlsAcceptor } from './tls-acceptor.js';
@@ -42,6 +44,8 @@ export interface ListenOptions extends Protection {
   readonly onWindows: (windows: WindowSizes) => void;
   /** Serves sessions that come with a connection of their own; absent: there are none. */
   readonly onSession?: (call: ServedCall) => void;
+  /** Takes the connections of sessions that say their lane; absent: they are served like all others. */
+  readonly taker?: ConnectionTaker | undefined;
 }
 
 /** @throws StorageError 'invalid', 'denied' (plain text), 'refused' (in use) or 'unavailable' */
@@ -64,8 +68,14 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
     },
   );
   const keeper = new ReadKeeper(SYSTEM_CLOCK);
+  const { taker } = options;
+  const isTls = material !== undefined;
+  const identified = (remote: RemoteEnd): void => {
+    door.identified(remote);
+  };
   const sessions = new SessionDoor({
     clock: SYSTEM_CLOCK,
+    giveAway: givingTo(taker, door),
     onSession: options.onSession,
     called: (call) => {
       door.identified(call.socket);
@@ -84,30 +94,60 @@ export async function listen(server: Server, options: ListenOptions): Promise<Se
             injector.injectConnection(socket);
           });
         })
-      : createTlsAcceptor(material, sessions.protocols, {
-          // The socket below TLS: it is the one whose kernel buffer fills.
-          connected: (socket) => {
-            if (door.admit(socket)) keeper.keep(socket);
-          },
-          secured: (socket) => {
-            door.identified(socket);
-            if (!sessions.take(socket)) injector.injectConnection(socket);
-          },
-          refusals,
-        });
+      : secureAcceptor(material, { door, sessions, keeper, refusals, injector });
+  taker?.listens({ place: { address, isTls }, material, identified, onWindows });
   await (address.startsWith('unix:')
     ? listenAtPath(acceptor, address)
     : listenAtPort(acceptor, address));
   return {
     address: boundAddress(acceptor, address),
-    isTls: material !== undefined,
+    isTls,
     stopAccepting: () => {
       acceptor.close();
     },
     cutSessions: () => {
       sessions.cut();
+      taker?.cutAll();
     },
   };
+}
+
+function givingTo(
+  taker: ConnectionTaker | undefined,
+  door: ServerDoor,
+): ((socket: net.Socket, first: Buffer, lane: number) => boolean) | undefined {
+  if (taker === undefined) return undefined;
+  return (socket, first, lane) => giveConnection(socket, { first, lane }, door, taker);
+}
+
+interface SecureRoom {
+  readonly door: ServerDoor;
+  readonly sessions: SessionDoor;
+  readonly keeper: ReadKeeper;
+  readonly refusals: RepeatedWarnings;
+  /** Gets believed clients that are no session's. */
+  readonly injector: ReturnType<typeof createWideInjector>;
+}
+
+function secureAcceptor(material: TlsMaterial, room: SecureRoom): net.Server {
+  const { door, sessions, keeper, refusals, injector } = room;
+  const secured = createTlsAcceptor(material, sessions.protocols, {
+    secured: (socket) => {
+      door.identified(socket);
+      if (!sessions.take(socket)) injector.injectConnection(socket);
+    },
+    refusals,
+  });
+  const acceptor = net.createServer({ noDelay: true }, (socket) => {
+    if (!door.admit(socket)) return;
+    sessions.sortSecure(socket, () => {
+      // The socket below TLS: it is the one whose kernel buffer fills.
+      keeper.keep(socket);
+      secured.emit('connection', socket);
+    });
+  });
+  acceptor.once('close', () => secured.close());
+  return acceptor;
 }
 
 async function listenAtPath(acceptor: net.Server, address: string): Promise<void> {

@@ -4,12 +4,12 @@
  */
 import { EventEmitter } from 'node:events';
 import type { Socket } from 'node:net';
-import { status } from '@grpc/grpc-js';
+import { status } from './grpc-status.js';
 import type { HeaderField } from '../http2/header-field.js';
-import { Http2Error } from '../http2/http2-error.js';
+import { Http2Error, NotHttp2Error } from '../http2/http2-error.js';
 import { SessionConnection } from './session-connection.js';
 import { endOf, requestHeaders, type CallEnd } from './session-headers.js';
-import { SESSION_MARK } from './session-mark.js';
+import { sessionMark } from './session-mark.js';
 import { StorageError } from './storage-error.js';
 import { decodeNodePieces, encodeClientFrame } from './storage-frame.js';
 import type { ClientFrame } from './storage-messages.js';
@@ -18,6 +18,8 @@ export interface SessionTarget {
   /** Of the requests' headers. */
   readonly authority: string;
   readonly isTls: boolean;
+  /** Of the session's volume; undefined: it is not said. */
+  readonly lane?: number | undefined;
   /** A connection, when it is ready. Rejects with an error that has the system's code, or a sentence. */
   connect(): { readonly ready: Promise<Socket>; readonly cancel: () => void };
 }
@@ -38,7 +40,7 @@ export class SessionCall extends EventEmitter {
     this.#cancelDial = cancel;
     ready.then(
       (secured) => {
-        this.#begin(secured, requestHeaders(target.authority, target.isTls));
+        this.#begin(secured, target);
       },
       (error: unknown) => {
         this.#fail({ code: status.UNAVAILABLE, details: wordsOf(error) });
@@ -62,7 +64,7 @@ export class SessionCall extends EventEmitter {
     this.#fail({ code: status.UNAVAILABLE, details });
   }
 
-  #begin(socket: Socket, headers: HeaderField[]): void {
+  #begin(socket: Socket, { authority, isTls, lane }: SessionTarget): void {
     if (this.#isOver) {
       socket.destroy();
       return;
@@ -87,10 +89,10 @@ export class SessionCall extends EventEmitter {
           this.#fail(endFor(reason));
         },
       },
-      SESSION_MARK,
+      sessionMark(lane),
     );
     this.#connection = connection;
-    connection.begin(headers);
+    connection.begin(requestHeaders(authority, isTls));
     for (const frame of this.#waiting.splice(0)) connection.send(encodeClientFrame(frame));
   }
 
@@ -130,7 +132,11 @@ export class SessionCall extends EventEmitter {
   }
 }
 
+/** Of a call to something else than a server of gRPC. */
+export const NOT_HTTP2 = 'what answers does not speak HTTP/2';
+
 function endFor(reason: Error): CallEnd {
+  if (reason instanceof NotHttp2Error) return { code: status.UNAVAILABLE, details: NOT_HTTP2 };
   if (reason instanceof Http2Error)
     return { code: status.INTERNAL, details: `HTTP/2 was broken: ${reason.message}` };
   return { code: status.UNAVAILABLE, details: wordsOf(reason) };

@@ -4,31 +4,34 @@ import { readIntoSlab } from '../runtime/receive-slab.js';
 import { sessionDial, type Protection } from './credentials.js';
 import { DialTurns } from './dial-turns.js';
 import type { SessionTarget } from './session-call.js';
-import { SESSION_PROTOCOL } from './session-mark.js';
+import { sessionProtocols } from './session-mark.js';
 import { secure, type TlsDial } from './tls-channel.js';
 
 /**
  * @param who as in "node": what answers at the address, for messages
  * @param turns of all who connect there
+ * @param lane of the session's volume (session-lane.ts)
  * @throws StorageError 'denied' for plain text to an address beyond this machine, unless it was allowed
  */
 export function sessionTarget(
   options: Protection & { readonly address: string },
   who: string,
   turns = new DialTurns(),
+  lane?: number,
 ): SessionTarget {
   const { address } = options;
   const dial = sessionDial(address, options, who);
   return {
     authority: address.startsWith('unix:') ? 'localhost' : address,
     isTls: dial !== undefined,
+    lane,
     connect: () => {
       let socket: net.Socket | undefined;
       let isCancelled = false;
       const ready = turns.run(() => {
         if (isCancelled) throw new Error('nobody waits for the connection any more');
         socket = dialled(address, dial !== undefined);
-        return madeReady(socket, dial);
+        return madeReady(socket, dial, sessionProtocols(lane));
       });
       const cancel = (): void => {
         isCancelled = true;
@@ -55,9 +58,13 @@ function placeOf(address: string): net.NetConnectOpts {
   return { host, port: Number(address.slice(colon + 1)) };
 }
 
-async function madeReady(socket: net.Socket, dial: TlsDial | undefined): Promise<net.Socket> {
+async function madeReady(
+  socket: net.Socket,
+  dial: TlsDial | undefined,
+  protocols: string[],
+): Promise<net.Socket> {
   await connected(socket);
-  return dial === undefined ? socket : secure(socket, dial, [SESSION_PROTOCOL, 'h2']);
+  return dial === undefined ? socket : secure(socket, dial, protocols);
 }
 
 function connected(socket: net.Socket): Promise<void> {

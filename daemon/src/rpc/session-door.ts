@@ -1,10 +1,13 @@
-/** Tells connections of sessions from those that are grpc-js's, and keeps those that are there. */
+/**
+ * Tells connections of sessions from those that are grpc-js's, and keeps those that are there. Where sessions have lanes,
+ * their connections are given to the threads that serve them.
+ */
 import type { Socket } from 'node:net';
 import type tls from 'node:tls';
 import { adopted } from '../runtime/adopted-socket.js';
 import type { Clock } from '../runtime/clock.js';
 import { ServedSession, type ServedCall } from './served-session.js';
-import { SESSION_PROTOCOL, sortConnection } from './session-mark.js';
+import { SESSION_PROTOCOL, sortConnection, sortSecureConnection } from './session-mark.js';
 
 export interface SessionDoorOptions {
   readonly clock: Clock;
@@ -14,6 +17,8 @@ export interface SessionDoorOptions {
   readonly called: (call: ServedSession) => void;
   /** The connection of one socket goes on through another. */
   readonly moved: (from: Socket, to: Socket) => void;
+  /** Absent: all are served here. @returns whether the connection was given away; if not it is as it was */
+  readonly giveAway?: ((socket: Socket, first: Buffer, lane: number) => boolean) | undefined;
 }
 
 export class SessionDoor {
@@ -32,19 +37,38 @@ export class SessionDoor {
       other();
       return;
     }
-    const session = (first: Buffer): void => {
+    const session = (first: Buffer, lane: number | undefined): void => {
+      if (this.#giveAway(socket, first, lane)) return;
       const own = adopted(socket);
       if (own !== socket) this.options.moved(socket, own);
-      this.#serve(own, first);
+      this.serve(own, first);
     };
     sortConnection(socket, this.options.clock, { session, other });
+  }
+
+  /** A connection on which TLS will be spoken. @param here it is not given away; everything that came is in the socket */
+  sortSecure(socket: Socket, here: () => void): void {
+    if (this.options.giveAway === undefined) {
+      here();
+      return;
+    }
+    const session = (first: Buffer, lane: number): void => {
+      if (this.#giveAway(socket, first, lane)) return;
+      socket.unshift(first);
+      here();
+    };
+    sortSecureConnection(socket, this.options.clock, { session, other: here });
+  }
+
+  #giveAway(socket: Socket, first: Buffer, lane: number | undefined): boolean {
+    return lane !== undefined && this.options.giveAway?.(socket, first, lane) === true;
   }
 
   /** A connection under TLS. @returns whether it is a session's */
   take(socket: tls.TLSSocket): boolean {
     if (this.options.onSession === undefined || socket.alpnProtocol !== SESSION_PROTOCOL)
       return false;
-    this.#serve(socket);
+    this.serve(socket);
     return true;
   }
 
@@ -52,7 +76,8 @@ export class SessionDoor {
     for (const session of this.#served) session.destroy();
   }
 
-  #serve(socket: Socket, first?: Buffer): void {
+  /** A session's. @param first what came before the socket was made */
+  serve(socket: Socket, first?: Buffer): void {
     const { clock, onSession, called } = this.options;
     const session = new ServedSession(socket, {
       clock,

@@ -1,5 +1,5 @@
 /** The headers of a session's stream, as gRPC over HTTP/2 has them (PROTOCOL-HTTP2.md of gRPC). */
-import { status } from '@grpc/grpc-js';
+import { status } from './grpc-status.js';
 import type { HeaderField } from '../http2/header-field.js';
 import { VERSION } from '../runtime/version.js';
 

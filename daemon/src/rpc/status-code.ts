@@ -2,7 +2,7 @@
  * gRPC status codes and storage error kinds, both ways; errno numbers of the wire and ours. All tables
  * are total: a new kind or errno does not compile until it is here.
  */
-import { status } from '@grpc/grpc-js';
+import { status } from './grpc-status.js';
 import { BLOCK_ERRNO, BlockError, type BlockErrno } from '../block/block-error.js';
 import { StorageError, type StorageErrorKind } from './storage-error.js';
 

@@ -24,6 +24,8 @@ export interface NodeMessage {
   insecure: boolean;
   certificateValidToMs: number;
   refusals: EventCount[];
+  /** Sessions by the worker that serves them. Empty: one thread does everything. */
+  workerSessions: number[];
 }
 
 export interface LeaseHolderMessage {
@@ -102,6 +104,8 @@ export interface OpenFrame extends Sealed {
   readonly generation: number;
   readonly streamIndex: number;
   readonly checksum: ChecksumKind;
+  /** Zeroes of a read may come as a length (block/zeroes.ts). */
+  readonly takesHoles: boolean;
 }
 
 export interface OpenedFrame extends Sealed {
@@ -132,6 +136,8 @@ export interface ReplyBatchFrame extends Sealed {
   readonly results: readonly BlockResult[];
   /** 0n when the batch answers neither a flush nor a request with FUA. */
   readonly writeVerifier: bigint;
+  /** The holes of reads go as lengths, to a client that takes them. Not told of what was received. */
+  readonly leavesHolesOut?: boolean;
 }
 
 export interface PingFrame extends Sealed {

@@ -2,26 +2,30 @@
  * Accepts TLS connections for a gRPC server: only clients that present a certificate of the authority get in,
  * the others are logged with the reason. New connections use the files that are in force.
  */
-import type net from 'node:net';
 import tls from 'node:tls';
-import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
+import type { Warnings } from '../runtime/repeated-warnings.js';
 import { acceptFailure, presentedBy, unbelievable } from '../security/tls-failure.js';
-import type { TlsMaterial } from '../security/tls-material.js';
+import type { TlsIdentity } from '../security/tls-material.js';
 
 /** Longer than any network's round trips; whoever says nothing is disconnected then. */
 export const TLS_HANDSHAKE_TIMEOUT_MS = 10_000;
 
 export interface TlsEvents {
-  /** Somebody connected and has not shown who it is. */
-  readonly connected: (socket: net.Socket) => void;
   /** A client that was believed. */
   readonly secured: (socket: tls.TLSSocket) => void;
   /** Gets those that were not. */
-  readonly refusals: RepeatedWarnings;
+  readonly refusals: Warnings;
 }
 
+/** The files in force, as a server needs them. TlsMaterial is one; workers are told of theirs. */
+export interface ServerMaterial {
+  readonly current: Pick<TlsIdentity, 'contextOptions'>;
+  onReplaced(listener: (identity: Pick<TlsIdentity, 'contextOptions'>) => void): () => void;
+}
+
+/** Connections that somebody else accepted are put in by `emit('connection', socket)`, as Node lets one. */
 export function createTlsAcceptor(
-  material: TlsMaterial,
+  material: ServerMaterial,
   protocols: string[],
   events: TlsEvents,
 ): tls.Server {
@@ -34,7 +38,6 @@ export function createTlsAcceptor(
     // Judged below, before anything is read: Node would close without a word about whose certificate it was.
     rejectUnauthorized: false,
   });
-  server.on('connection', events.connected);
   server.on('secureConnection', (socket) => {
     const sentence = refusalOrBug(socket);
     if (sentence === undefined) {
@@ -77,7 +80,7 @@ function refusalOf(socket: tls.TLSSocket): string | undefined {
 }
 
 /** Whoever is refused tries again at once, from another port. */
-function logRefusal(refusals: RepeatedWarnings, socket: tls.TLSSocket, sentence: string): void {
+function logRefusal(refusals: Warnings, socket: tls.TLSSocket, sentence: string): void {
   const peer = peerOf(socket);
   const key = `${socket.remoteAddress ?? ''} ${sentence.replace(peer, '')}`;
   refusals.warn(key, { event: 'tls_refused', peer }, sentence);

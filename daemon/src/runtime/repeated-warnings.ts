@@ -21,6 +21,9 @@ export type WarningFields = Readonly<Record<string, unknown>> & {
   readonly peer?: string | undefined;
 };
 
+/** Where such warnings go. Other threads have one that hands them on. */
+export type Warnings = Pick<RepeatedWarnings, 'warn'>;
+
 /** How often something happened since the program started, logged or not. */
 export interface EventCount {
   /** As in the log record. */

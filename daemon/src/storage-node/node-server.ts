@@ -22,6 +22,7 @@ import type { BackendVolume } from './backend/backend.js';
 import type { StorageServiceOptions } from './service-options.js';
 import { sessionHandler, storageHandlers, type CallerOf } from './storage-handlers.js';
 import { StorageService } from './storage-service.js';
+import type { WorkerPool } from './workers/worker-pool.js';
 import { newWriteVerifier } from './write-verifiers.js';
 
 /** No session is left then: who is there reads that the server goes and goes too, who is not never will. */
@@ -37,6 +38,8 @@ export interface NodeOptions
   readonly callLimits?: CallLimits;
   /** Who calls; absent: whom the connection proves. */
   readonly callerOf?: CallerOf;
+  /** Whose volumes the catalog's backends have; absent: everything is done by the main thread. Ended by their maker. */
+  readonly pool?: WorkerPool | undefined;
 }
 
 export interface RunningNode {
@@ -56,6 +59,7 @@ export interface RunningNode {
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkLimits(options);
   const service = new StorageService({ ...options, writeVerifier: newWriteVerifier() });
+  options.pool?.serve(service);
   const server = new Server(serverOptions(options.callLimits));
   // Nobody calls before there is a listener.
   let place: CallPlace = { address: options.address, isTls: true };
@@ -72,6 +76,7 @@ export async function startNode(options: NodeOptions): Promise<RunningNode> {
     refusals: service.refusals,
     places: options.places,
     onSession: sessionHandler(service, whose),
+    taker: options.pool,
     onWindows: (windows) => {
       if (areLarge(windows)) return;
       slowClients.warn(

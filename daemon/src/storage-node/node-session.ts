@@ -18,6 +18,7 @@ import {
 } from '../block/block-request.js';
 import type { BlockDevice } from '../block/block-device.js';
 import type { BlockError } from '../block/block-error.js';
+import { isZeroPiece } from '../block/zeroes.js';
 import { checkRequest } from '../block/request-check.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { StorageError } from '../rpc/storage-error.js';
@@ -29,6 +30,11 @@ import { FlushOrder } from './flush-order.js';
 export const REPLY_FRAME_BYTES_MAX = 512 * 1024;
 /** What an extent takes in a frame. */
 const EXTENT_BYTES = 9;
+/**
+ * What a hole that is left out counts: more than it takes with the data around it, so that a frame stays below
+ * READ_EXTENTS_PER_BATCH_MAX.
+ */
+const HOLE_BYTES = 128;
 
 export interface SessionLimits {
   readonly requestsInFlightMax: number;
@@ -40,6 +46,8 @@ export interface NodeSessionOptions {
   readonly readOnly: boolean;
   readonly writeVerifier: bigint;
   readonly limits: SessionLimits;
+  /** The client takes holes: they need not be sent as zeroes. */
+  readonly leavesHolesOut: boolean;
   /** @throws StorageError 'fenced' when the session's generation is not the volume's any more */
   readonly requireCurrent: () => void;
   /** Takes a frame of about so many bytes. */
@@ -216,7 +224,7 @@ export class NodeSession {
     this.#unansweredBytes -= job.carriedBytes;
     this.#sequences.push(job.sequence);
     this.#results.push(result);
-    this.#replyBytes += payloadBytes(result.payload) + result.extents.length * EXTENT_BYTES;
+    this.#replyBytes += this.#sentBytes(result.payload) + result.extents.length * EXTENT_BYTES;
     if (result.error !== undefined) this.#replyBytes += result.error.reason.length;
     if (isDurabilityRequest(job)) this.#verifierDue = true;
     if (this.#replyBytes >= REPLY_FRAME_BYTES_MAX) this.#sendReplies();
@@ -226,6 +234,13 @@ export class NodeSession {
     }
   }
 
+  #sentBytes(payload: readonly Buffer[]): number {
+    if (!this.options.leavesHolesOut) return payloadBytes(payload);
+    let bytes = 0;
+    for (const piece of payload) bytes += isZeroPiece(piece) ? HOLE_BYTES : piece.length;
+    return bytes;
+  }
+
   readonly #endTurn = (): void => {
     this.#turnEnds = false;
     this.#sendReplies();
@@ -233,12 +248,13 @@ export class NodeSession {
 
   #sendReplies(): void {
     if (this.#ended || this.#sequences.length === 0) return;
-    const { writeVerifier, send } = this.options;
+    const { writeVerifier, leavesHolesOut, send } = this.options;
     const frame: ReplyBatchFrame = {
       kind: 'replies',
       sequences: this.#sequences,
       results: this.#results,
       writeVerifier: this.#verifierDue ? writeVerifier : 0n,
+      leavesHolesOut,
     };
     const bytes = this.#replyBytes;
     this.#sequences = [];

@@ -28,6 +28,8 @@ export interface StorageServiceOptions extends Partial<Protection> {
   /** Of one certificate, or without TLS of one machine; by default as many as there may be. */
   readonly sessionsPerClientMax?: number;
   readonly sessionLimits: SessionLimits;
+  /** Threads that the volumes are spread over, shown only; absent: one. */
+  readonly workers?: number;
   readonly log: ServiceLog;
   /** Who was refused, of the listener too; absent: one of its own, over `log`. */
   readonly refusals?: RepeatedWarnings;

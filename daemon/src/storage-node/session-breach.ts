@@ -1,6 +1,6 @@
 /** What is told of a client whose session sent what no client of ours sends, or not as it was sent. */
 import type { StorageError } from '../rpc/storage-error.js';
-import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
+import type { Warnings } from '../runtime/repeated-warnings.js';
 import type { Caller } from './access-caller.js';
 
 export interface BrokenSession {
@@ -12,7 +12,7 @@ export interface BrokenSession {
 
 /** Whoever may not open a session broke nothing: access-gate.ts tells of it. */
 export function warnOfBreach(
-  refusals: RepeatedWarnings,
+  refusals: Warnings,
   { volumeId, caller: { label: client }, call }: BrokenSession,
   { kind, message: reason }: StorageError,
 ): void {

@@ -1,4 +1,4 @@
-/** What a session's stream needs of the node that serves it; StorageService is one. */
+/** What the admission of a session needs of its node: the tables and whom to ask. StorageService is one. */
 import type { VolumeMessage } from '../rpc/storage-messages.js';
 import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import type { Caller } from './access-caller.js';

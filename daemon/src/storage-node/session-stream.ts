@@ -1,6 +1,6 @@
 /**
- * The life of one OpenSession stream: the open frame, the replacement of an older session, batches, and
- * the end, whoever brings it. What the batches mean is node-session.ts.
+ * The life of one OpenSession stream: the open frame, batches, and the end, whoever brings it. How it comes into the node
+ * and leaves it is session-entry.ts, what the batches mean node-session.ts.
  */
 import { randomInt } from 'node:crypto';
 import {
@@ -15,34 +15,32 @@ import { toServiceError } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { ClientFrame, NodeFrame, OpenFrame, OpenedFrame } from '../rpc/storage-messages.js';
 import type { Caller } from './access-caller.js';
-import { checkAttachmentId } from './attachment-id.js';
 import type { BackendVolume } from './backend/backend.js';
 import { NodeSession } from './node-session.js';
 import { warnOfBreach } from './session-breach.js';
-import type { SessionHost } from './session-host.js';
-import type { TableSession } from './session-table.js';
+import type {
+  AdmittedSession,
+  EnteringSession,
+  SessionEntry,
+  StreamHost,
+} from './session-entry.js';
 import { UnsentReplies } from './unsent-replies.js';
-import { failedDeviceClosed, flushFailed } from './volume-failure.js';
 
 /** A client that says nothing is let go. */
 export const OPEN_TIMEOUT_MS = 10_000;
 
-/** Sessions of one attachment; daemons use one per connection of theirs to the node. */
-export const STREAM_INDEX_MAX = 63;
-
-export class SessionStream implements TableSession {
+export class SessionStream implements EnteringSession {
   volumeId = '';
   attachmentId = '';
   generation = 0;
   streamIndex = 0;
   #state: 'waiting' | 'opening' | 'open' | 'draining' | 'over' = 'waiting';
-  /** Settles, without a failure, when the open frame has been dealt with. */
-  #opening: Promise<void> | undefined;
   #device: BackendVolume | undefined;
   #session: NodeSession | undefined;
   #halfClosed = false;
   /** Of frames behind the first, where a checksum was agreed on. */
   #seals: { readonly salt: number; readonly out: FrameSeals; readonly in: FrameSeals } | undefined;
+  readonly #entry: SessionEntry;
   readonly #replies: UnsentReplies<NodeFrame>;
   readonly #cancelTimeout: () => void;
   readonly #gone: Promise<void>;
@@ -50,14 +48,15 @@ export class SessionStream implements TableSession {
 
   constructor(
     readonly call: ServedCall,
-    readonly host: SessionHost,
+    readonly host: StreamHost,
     readonly caller: Caller,
   ) {
+    this.#entry = host.entryOf(this);
     this.#replies = new UnsentReplies(call, this.#onSent);
     this.#gone = new Promise((resolve) => {
       this.#resolveGone = resolve;
     });
-    this.#cancelTimeout = host.options.clock.setTimer(OPEN_TIMEOUT_MS, () => {
+    this.#cancelTimeout = host.clock.setTimer(OPEN_TIMEOUT_MS, () => {
       this.#break(new StorageError('invalid', `no open frame came within ${OPEN_TIMEOUT_MS} ms`));
     });
     call.on('data', (frame: ClientFrame | StorageError) => {
@@ -134,15 +133,7 @@ export class SessionStream implements TableSession {
   #onOpen(open: OpenFrame): void {
     if (this.#state !== 'waiting') throw new StorageError('invalid', 'a second open frame');
     this.#cancelTimeout();
-    // Before anything that depends on whether the volume is there.
-    this.host.gate.requireMayOpen(this.caller, open);
-    checkAttachmentId(open.attachmentId);
-    if (open.streamIndex > STREAM_INDEX_MAX) {
-      throw new StorageError(
-        'invalid',
-        `stream_index is ${open.streamIndex}, at most ${STREAM_INDEX_MAX} is possible`,
-      );
-    }
+    this.#entry.check(open);
     this.#state = 'opening';
     if (open.checksum === 'crc32c') {
       const salt = randomInt(2 ** 32);
@@ -152,37 +143,16 @@ export class SessionStream implements TableSession {
     this.attachmentId = open.attachmentId;
     this.generation = open.generation;
     this.streamIndex = open.streamIndex;
-    this.#opening = this.host.turns
-      .run(open.volumeId, () => this.#openInTurn(open))
-      .catch((error: unknown) => {
-        this.end(StorageError.from(error));
-      });
+    this.#entry.enter(open, (admitted) => {
+      this.#opened(open, admitted);
+    });
   }
 
-  /** In the volume's turn: leases do not move and no other session of the volume opens meanwhile. */
-  async #openInTurn(open: OpenFrame): Promise<void> {
-    const { leases, sessions, verifiers, options } = this.host;
-    if (this.#isOver()) return;
-    this.host.requireSessionsAccepted();
-    const record = this.host.requireVolume(open.volumeId);
-    const writer = { ...open, caller: this.caller };
-    if (open.generation > 0) leases.requireCurrent(writer);
-    const before = sessions.predecessor(writer);
-    before?.end(
-      new StorageError('unavailable', 'a newer session of the same attachment replaces this one'),
-    );
-    await before?.whenGone();
-    await failedDeviceClosed(this.host, open.volumeId);
-    if (this.#isOver()) return;
-    // From here on a change of the rules finds this session; one from before is found here.
-    this.host.gate.requireMayOpen(this.caller, open);
-    sessions.add(this);
-    const device = await options.catalog.open(open.volumeId);
+  #opened(open: OpenFrame, admitted: AdmittedSession): void {
+    const { device, volume, writeVerifier } = admitted;
+    const { sessionLimits } = this.host;
+    const session = this.#newSession(open, admitted);
     this.#device = device;
-    const volume = await this.host.describe(record);
-    if (this.#isOver()) return;
-    const writeVerifier = verifiers.ofDevice(open.volumeId, device);
-    const session = this.#newSession(open, device, writeVerifier);
     this.#session = session;
     this.#state = 'open';
     const { capabilities, preferredBytes, requestBytesMax } = session.facts;
@@ -195,38 +165,31 @@ export class SessionStream implements TableSession {
       requestBytesMax,
       checksum: open.checksum,
       frameSalt: this.#seals?.salt ?? 0,
-      ...options.sessionLimits,
+      ...sessionLimits,
     };
     this.#send(opened, 0);
-    this.#log('session_opened', `session of volume ${record.name} opened`);
+    this.#log('session_opened', `session of volume ${volume.name} opened`);
     if (this.#halfClosed) this.#onHalfClose();
   }
 
-  #newSession(open: OpenFrame, device: BackendVolume, writeVerifier: bigint): NodeSession {
-    const { leases, options } = this.host;
-    const readOnly = open.generation === 0;
+  #newSession(open: OpenFrame, admitted: AdmittedSession): NodeSession {
+    const { device, writeVerifier, requireCurrent, flushFailed } = admitted;
     return new NodeSession({
       device,
-      readOnly,
+      readOnly: open.generation === 0,
       writeVerifier,
-      limits: options.sessionLimits,
-      requireCurrent: readOnly
-        ? () => undefined
-        : () => {
-            // Whose generation it is was asked when the session opened.
-            leases.requireCurrent(open);
-          },
+      leavesHolesOut: open.takesHoles,
+      limits: this.host.sessionLimits,
+      requireCurrent,
       send: (frame, bytes) => {
         this.#send(frame, bytes);
       },
-      flushFailed: (error) => {
-        flushFailed(this.host, open.volumeId, device, error);
-      },
+      flushFailed,
     });
   }
 
   #send(frame: NodeFrame, bytes: number): void {
-    if (this.#isOver()) return;
+    if (this.isOver) return;
     if (this.#seals === undefined) this.#replies.send(frame, bytes);
     else {
       const seal = frame.kind === 'opened' ? OPENING_SEAL : this.#seals.out.next();
@@ -248,7 +211,7 @@ export class SessionStream implements TableSession {
         return;
       case 'open':
         void this.#session?.whenAnswered().then(() => {
-          if (this.#isOver()) return;
+          if (this.isOver) return;
           this.#over('closed by the client');
           this.call.end();
         });
@@ -272,17 +235,8 @@ export class SessionStream implements TableSession {
   }
 
   async #leave(): Promise<void> {
-    const { catalog } = this.host.options;
-    await this.#opening;
     await this.#session?.whenIdle();
-    try {
-      if (this.#device !== undefined) await catalog.release(this.volumeId);
-    } catch (error) {
-      this.#log('release_failed', `volume ${this.volumeId} could not be closed: ${String(error)}`);
-    }
-    this.host.sessions.remove(this);
-    if (this.generation > 0) this.host.leases.noteSeen(this.volumeId, this.attachmentId);
-    this.host.streamEnded(this.caller);
+    await this.#entry.leave();
     this.#resolveGone();
   }
 
@@ -290,10 +244,10 @@ export class SessionStream implements TableSession {
     const { volumeId, attachmentId, generation, call, caller } = this;
     const whose = { volumeId, attachmentId, generation };
     const who = { peer: call.getPeer(), client: caller.label };
-    this.host.options.log.info({ event, ...whose, ...who }, message);
+    this.host.log.info({ event, ...whose, ...who }, message);
   }
 
-  #isOver(): boolean {
+  get isOver(): boolean {
     return this.#state === 'over';
   }
 }

@@ -13,6 +13,8 @@ export interface TableSession {
   readonly streamIndex: number;
   /** Whose it is: another client's session is not replaced by naming its attachment. */
   readonly caller: Caller;
+  /** Number of the thread that serves it; absent: the main thread. */
+  readonly worker?: number;
   /** Ends the stream with the reason; nothing that it still receives is executed. */
   end(reason: StorageError): void;
   /** Executes nothing new, answers what was received, then ends the stream with the reason. */
@@ -98,4 +100,14 @@ export class SessionTable {
     for (const writer of writers) writer.end(reason);
     await Promise.all(writers.map((writer) => writer.whenGone()));
   }
+}
+
+/** How many sessions each of the workers serves; none where there is only the main thread. */
+export function sessionsByWorker(sessions: readonly TableSession[], workers = 1): number[] {
+  if (workers === 1) return [];
+  const counts = new Array<number>(workers).fill(0);
+  for (const { worker } of sessions) {
+    if (worker !== undefined) counts[worker] = (counts[worker] ?? 0) + 1;
+  }
+  return counts;
 }

@@ -17,6 +17,7 @@ import type {
   ResizeVolumeRequestMessage,
   VolumeMessage,
 } from '../rpc/storage-messages.js';
+import type { Clock } from '../runtime/clock.js';
 import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import { TRUSTED_CALLER, type Caller } from './access-caller.js';
 import { AccessControl } from './access-control.js';
@@ -24,11 +25,15 @@ import { AccessGate } from './access-gate.js';
 import { checkAttachmentId } from './attachment-id.js';
 import { makeDurable } from './handover.js';
 import { LeaseTable, type Claimant } from './lease-table.js';
+import { SessionAdmission } from './session-admission.js';
+import type { EnteringSession, SessionEntry, StreamHost } from './session-entry.js';
+import type { SessionLimits } from './node-session.js';
 import type { SessionHost } from './session-host.js';
 import { SessionPlaces } from './session-places.js';
 import { SessionStream } from './session-stream.js';
-import type { StorageServiceOptions } from './service-options.js';
-import { SessionTable } from './session-table.js';
+import type { ServiceLog, StorageServiceOptions } from './service-options.js';
+import { SessionTable, sessionsByWorker } from './session-table.js';
+import { requireUnused } from './volume-use.js';
 import type { VolumeRecord } from './volume-record.js';
 import { VolumeTurns } from './volume-turns.js';
 import { WriteVerifiers } from './write-verifiers.js';
@@ -37,7 +42,7 @@ const DEFAULT_BLOCK_BYTES = 512;
 /** Longer descriptions are cut: they stand in sentences. */
 const DESCRIPTION_CHARS_MAX = 200;
 
-export class StorageService implements SessionHost {
+export class StorageService implements SessionHost, StreamHost {
   readonly turns = new VolumeTurns();
   readonly sessions = new SessionTable();
   readonly leases: LeaseTable;
@@ -47,10 +52,16 @@ export class StorageService implements SessionHost {
   /** Of streams that are open, opening, or have not said yet what they are. */
   readonly #places: SessionPlaces;
   #stopping: StorageError | undefined;
+  readonly clock: Clock;
+  readonly log: ServiceLog;
+  readonly sessionLimits: SessionLimits;
   readonly #startedMs: number;
 
   constructor(readonly options: StorageServiceOptions) {
     const { catalog, clock, wallClock, leaseTimeoutMs, log } = options;
+    this.clock = clock;
+    this.log = log;
+    this.sessionLimits = options.sessionLimits;
     this.refusals = options.refusals ?? new RepeatedWarnings(log, clock);
     const control = options.access ?? new AccessControl(undefined, this.refusals);
     this.gate = new AccessGate(control, catalog, this.sessions);
@@ -87,6 +98,7 @@ export class StorageService implements SessionHost {
   async getNode(caller = TRUSTED_CALLER): Promise<NodeMessage> {
     const { catalog, clock, software, writeVerifier } = this.options;
     const visible = this.gate.visible(caller);
+    const sessions = visible.flatMap(({ volumeId }) => [...this.sessions.ofVolume(volumeId)]);
     return {
       nodeId: catalog.nodeId,
       software,
@@ -95,12 +107,10 @@ export class StorageService implements SessionHost {
       ...(await catalog.space()),
       uptimeMs: Math.round(clock.nowMs() - this.#startedMs),
       volumeCount: visible.length,
-      sessionCount: visible.reduce(
-        (sum, { volumeId }) => sum + this.sessions.ofVolume(volumeId).size,
-        0,
-      ),
+      sessionCount: sessions.length,
       ...protectionFacts(this.options),
       refusals: this.refusals.counts,
+      workerSessions: sessionsByWorker(sessions, this.options.workers),
     };
   }
 
@@ -177,7 +187,7 @@ export class StorageService implements SessionHost {
       );
     }
     return this.turns.run(volumeId, async () => {
-      this.#requireUnused(this.requireVolume(volumeId));
+      requireUnused(this.requireVolume(volumeId), this.sessions);
       await catalog.delete(volumeId);
       this.leases.forget(volumeId);
       this.verifiers.forget(volumeId);
@@ -260,30 +270,20 @@ export class StorageService implements SessionHost {
 
   /** The handler of OpenSession. */
   openSession(call: ServedCall, caller = TRUSTED_CALLER): void {
-    const refusal = this.#places.refusal(caller) ?? this.#stopping;
-    if (refusal !== undefined) {
-      call.emit('error', toServiceError(refusal));
-      return;
-    }
-    this.#places.take(caller);
-    new SessionStream(call, this, caller);
+    const refusal = this.takePlace(caller);
+    if (refusal === undefined) new SessionStream(call, this, caller);
+    else call.emit('error', toServiceError(refusal));
   }
 
-  /** A holder that is away comes back for its data: only giving the lease up makes a volume free. */
-  #requireUnused(record: VolumeRecord): void {
-    if (record.holder !== undefined) {
-      throw new StorageError(
-        'refused',
-        `volume ${record.name} is attached by ${record.holder.description}; detach it there ` +
-          `(if that is impossible: attach it with --take-over, then detach)`,
-      );
-    }
-    if (this.sessions.ofVolume(record.volumeId).size > 0) {
-      throw new StorageError(
-        'refused',
-        `volume ${record.name} is being read; detach its readers first`,
-      );
-    }
+  /** @returns why there is no place for a stream; otherwise it has one until `streamEnded` */
+  takePlace(caller: Caller): StorageError | undefined {
+    const refusal = this.#places.refusal(caller) ?? this.#stopping;
+    if (refusal === undefined) this.#places.take(caller);
+    return refusal;
+  }
+
+  entryOf(session: EnteringSession): SessionEntry {
+    return new SessionAdmission(this, session);
   }
 
   #byName(name: string): VolumeRecord {

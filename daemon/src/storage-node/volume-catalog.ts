@@ -40,15 +40,18 @@ export class VolumeCatalog implements Catalog {
   private constructor(
     readonly directory: DataDirectory,
     readonly engines: readonly StorageBackend[],
+    readonly newVolumeId: (others: readonly string[]) => string,
   ) {
     this.#folders = new VolumeFolders(directory);
   }
 
+  /** @param newVolumeId gets the ids that there are @returns one that there never was */
   static async load(
     directory: DataDirectory,
     engines: readonly StorageBackend[],
+    newVolumeId: (others: readonly string[]) => string = () => randomUUID(),
   ): Promise<{ catalog: VolumeCatalog; findings: CatalogFindings }> {
-    const catalog = new VolumeCatalog(directory, engines);
+    const catalog = new VolumeCatalog(directory, engines, newVolumeId);
     const removed = await catalog.#folders.removeLeftovers((record) => catalog.#forget(record));
     const { records, damaged } = await catalog.#folders.read();
     for (const record of records) {
@@ -91,7 +94,7 @@ export class VolumeCatalog implements Catalog {
       const there = this.byName(volume.name);
       if (there !== undefined) return { record: sameOrRefused(there, volume), existed: true };
       const record: VolumeRecord = {
-        volumeId: randomUUID(),
+        volumeId: this.newVolumeId([...this.#records.keys()]),
         ...volume,
         createdUnixMs: Date.now(),
         generation: 0,

@@ -18,17 +18,23 @@ export function flushFailed(
 ): void {
   if (!verifiers.flushFailed(volumeId, device)) return;
   const name = options.catalog.byId(volumeId)?.name ?? volumeId;
-  const advice =
-    error.errno === 'ENOSPC'
-      ? "free space where the node's data directory is"
-      : "look at the kernel log and the disk of the node's machine";
   options.log.warn(
     { event: 'flush_failed', volumeId, volume: name, errno: error.errno },
-    `volume ${name} could not be made durable: ${error.reason}; ${advice}. Its sessions are ended, so that ` +
+    `volume ${name} could not be made durable: ${error.reason}; ${adviceFor(error)}. Its sessions are ended, so that ` +
       'their daemons send again what no flush has covered',
   );
-  const sentence = `the node could not make volume ${name} durable: ${error.reason}; ${advice}`;
-  sessions.endAll(volumeId, new StorageError('unavailable', sentence));
+  sessions.endAll(volumeId, new StorageError('unavailable', failureSentence(name, error)));
+}
+
+/** What ends the sessions of a volume that could not be made durable. */
+export function failureSentence(volumeName: string, error: BlockError): string {
+  return `the node could not make volume ${volumeName} durable: ${error.reason}; ${adviceFor(error)}`;
+}
+
+function adviceFor({ errno }: BlockError): string {
+  return errno === 'ENOSPC'
+    ? "free space where the node's data directory is"
+    : "look at the kernel log and the disk of the node's machine";
 }
 
 /** Resolves when no session holds the device of a failure any more: the next one to open gets a new one. */

@@ -37,6 +37,15 @@ async function resizeDevice(device: BackendVolume, record: VolumeRecord): Promis
   try {
     await device.resize(record.sizeBytes);
   } catch (error) {
-    throw diskFailure(error, `volume ${record.name} cannot have ${record.sizeBytes} bytes`);
+    throw diskFailure(error, beginningOf(record.name, record.sizeBytes));
   }
+}
+
+/** The same as the error says, for whoever hears of it elsewhere. */
+export function resizeSentence(volumeName: string, sizeBytes: number, reason: string): string {
+  return `${beginningOf(volumeName, sizeBytes)}: ${reason}`;
+}
+
+function beginningOf(volumeName: string, sizeBytes: number): string {
+  return `volume ${volumeName} cannot have ${sizeBytes} bytes`;
 }

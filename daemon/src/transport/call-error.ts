@@ -2,6 +2,7 @@
  * What gRPC reports, as a sentence that says who did not answer, where, why, and what to look at.
  */
 import { status } from '@grpc/grpc-js';
+import { NOT_HTTP2 } from '../rpc/session-call.js';
 import { kindOfStatus } from '../rpc/status-code.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { tlsSentenceIn } from '../rpc/tls-channel.js';
@@ -10,7 +11,8 @@ import { tlsSentenceIn } from '../rpc/tls-channel.js';
 const DEADLINE_EXCEEDED: number = status.DEADLINE_EXCEEDED;
 const UNAVAILABLE: number = status.UNAVAILABLE;
 
-/** Of grpc-js. */
+/** Of grpc-js, with what Node's HTTP/2 makes of other first bytes. */
+const NOT_HTTP2_IN_GRPC_JS = /^No connection established\. Last error: Protocol error/;
 const TOO_LONG = /^Received message larger than max \((\d+) vs\.? (\d+)\)/;
 
 const LOST = 'the connection was lost';
@@ -48,6 +50,13 @@ export function explainCallError(
   const text = typeof details === 'string' ? details : '';
   const sentence = tlsSentenceIn(text);
   if (sentence !== undefined) return new StorageError('unavailable', sentence, { cause: error });
+  if (text === NOT_HTTP2 || NOT_HTTP2_IN_GRPC_JS.test(text)) {
+    return new StorageError(
+      'unavailable',
+      `what answers at ${address} is no blkferry ${who}: it does not speak HTTP/2 (gRPC); is the address right?`,
+      { cause: error },
+    );
+  }
   const [, http] = /^Received HTTP status code (\d+)/.exec(text) ?? [];
   if (http !== undefined) {
     return new StorageError(

@@ -14,6 +14,7 @@ import { DialTurns } from '../rpc/dial-turns.js';
 import { STORAGE_SERVICE } from '../rpc/service-definition.js';
 import { SessionCall } from '../rpc/session-call.js';
 import { sessionTarget } from '../rpc/session-dial.js';
+import { laneOf } from '../rpc/session-lane.js';
 import type { StorageError } from '../rpc/storage-error.js';
 import type {
   AcquireLeaseRequestMessage,
@@ -98,7 +99,8 @@ class GrpcStorageClient implements StorageClient {
   openSession(open: Omit<OpenFrame, 'kind'>, events: SessionEvents): StorageSession {
     const client = this.#client;
     const { clock, sessionTimes } = this.options;
-    const call = new SessionCall(sessionTarget(this.options, 'node', this.#turns));
+    const lane = laneOf(open.volumeId);
+    const call = new SessionCall(sessionTarget(this.options, 'node', this.#turns, lane));
     this.#calls.add(call);
     call.once('over', () => this.#calls.delete(call));
     return new GrpcStorageSession(

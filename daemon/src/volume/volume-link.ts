@@ -179,6 +179,7 @@ export class VolumeLink {
         generation: this.generation,
         streamIndex: 0,
         checksum,
+        takesHoles: true,
       },
       {
         opened: (facts) => {

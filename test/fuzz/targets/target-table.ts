@@ -1,5 +1,6 @@
 /** Everything that is fuzzed, by name. */
 import type { FuzzTarget } from '../fuzz-target.js';
+import { CLIENT_HELLO } from './client-hello.js';
 import { HEADER_BLOCKS } from './header-blocks.js';
 import { HTTP2_CLIENT, HTTP2_SERVER } from './http2-streams.js';
 import { ATTACHMENT_FILE, REPLAY_IDENTITY, VOLUME_RECORDS } from './kept-records.js';
@@ -21,6 +22,7 @@ export const FUZZ_TARGETS: readonly FuzzTarget[] = [
   PIECEWISE_FRAMES,
   UNARY_MESSAGES,
   HEADER_BLOCKS,
+  CLIENT_HELLO,
   HTTP2_SERVER,
   HTTP2_CLIENT,
   REPLAY_SEGMENTS,

@@ -52,6 +52,49 @@ def _(exports):
     assert position == MIB
 
 
+@sentence("a structured read tells holes as holes, and data as data")
+def _(exports):
+    handle = connect(exports.disk)
+    handle.trim(4 * MIB, 0)
+    handle.zero(4 * MIB, 0)
+    handle.pwrite(b"\x66" * MIB, MIB)
+    chunks = []
+
+    def collect(data, offset, status, error):
+        chunks.append((offset, len(data), status))
+        return 0
+
+    handle.pread_structured(4 * MIB, 0, collect)
+    assert sorted(chunks) == [
+        (0, MIB, nbd.READ_HOLE),
+        (MIB, MIB, nbd.READ_DATA),
+        (2 * MIB, 2 * MIB, nbd.READ_HOLE),
+    ], chunks
+    chunks.clear()
+    handle.pread_structured(MIB, 2 * MIB, collect, nbd.CMD_FLAG_DF)
+    assert chunks == [(2 * MIB, MIB, nbd.READ_HOLE)], chunks
+    chunks.clear()
+    handle.pread_structured(4 * MIB, 0, collect, nbd.CMD_FLAG_DF)
+    assert chunks == [(0, 4 * MIB, nbd.READ_DATA)], chunks
+
+
+@sentence("a read over holes and data is the same over structured and over simple replies")
+def _(exports):
+    handle = connect(exports.disk)
+    handle.trim(8 * MIB, 0)
+    handle.zero(8 * MIB, 0)
+    expected = bytearray(8 * MIB)
+    for index, (place, length) in enumerate([(0, 512), (MIB + 512, 65536), (3 * MIB, 4096), (8 * MIB - 512, 512)]):
+        data = bytes([index + 1]) * length
+        handle.pwrite(data, place)
+        expected[place : place + length] = data
+    for structured in [True, False]:
+        reader = connect(exports.disk, structured=structured)
+        for step in [65536, MIB, 8 * MIB]:
+            for place in range(0, 8 * MIB, step):
+                assert reader.pread(step, place) == expected[place : place + step]
+
+
 @sentence("a read that must not be fragmented arrives as one chunk")
 def _(exports):
     handle = connect(exports.disk)

@@ -93,6 +93,7 @@ export class FakeNode implements StorageClient, SessionRules {
   /** How its connections are protected. */
   protection = { insecure: false, certificateValidToMs: 0 };
   refusals: EventCount[] = [];
+  workerSessions: number[] = [];
 
   getNode(): Promise<NodeMessage> {
     return this.#reply(() => ({
@@ -107,6 +108,7 @@ export class FakeNode implements StorageClient, SessionRules {
       sessionCount: 1,
       ...this.protection,
       refusals: this.refusals,
+      workerSessions: this.workerSessions,
     }));
   }
 

@@ -136,6 +136,7 @@ describe('blkferry import', () => {
       generation: 1,
       streamIndex: 0,
       checksum: 'crc32c',
+      takesHoles: true,
     });
     assert.deepEqual(world.node.releases, [
       { volumeId: 'id-of-v1', attachmentId: lease.attachmentId, generation: 1 },

@@ -134,6 +134,17 @@ describe('blkferry status', () => {
     assert.deepEqual(nodes[0]?.node.refusals, world.node.refusals);
   });
 
+  it('says how the sessions of a node are spread over its workers', async () => {
+    const world = new FakeSurroundings();
+    world.node.workerSessions = [0, 1];
+    assert.match((await world.run('status')).stdout, /^127\.0\.0\.1:7600 +up +\d+ +1 \(0, 1\) /m);
+    world.stdoutChunks.length = 0;
+    const { nodes } = JSON.parse((await world.run('status --json')).stdout) as {
+      nodes: { node: { workerSessions: unknown } }[];
+    };
+    assert.deepEqual(nodes[0]?.node.workerSessions, world.node.workerSessions);
+  });
+
   it('ends with 1 when an attachment needs attention', async () => {
     for (const state of ['failing', 'fenced'] as const) {
       const world = new FakeSurroundings();

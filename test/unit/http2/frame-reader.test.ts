@@ -12,8 +12,11 @@ const DATA_BYTES_MAX = 20_000;
 class Heard {
   readonly told: string[] = [];
   readonly views: Buffer[] = [];
+  /** Type and flags of each frame that has begun. */
+  readonly heads: [number, number][] = [];
   readonly reader = new FrameReader(
     {
+      begins: (type, flags) => this.heads.push([type, flags]),
       frame: (type, flags, streamId, payload) =>
         this.told.push(`frame ${type} ${flags} ${streamId} ${payload.toString('hex')}`),
       dataBegins: (streamId, lengthBytes) => this.told.push(`begins ${streamId} ${lengthBytes}`),
@@ -35,6 +38,16 @@ class Heard {
 }
 
 describe('FrameReader', () => {
+  it('tells of a frame when its head is there, before its length is judged', () => {
+    const heard = new Heard();
+    const tooLong = u32(OTHER_FRAME_BYTES_MAX + 1).subarray(1);
+    const head = Buffer.concat([tooLong, Buffer.from([0x50, 3]), u32(0)]);
+    heard.push(head.subarray(0, 8));
+    assert.deepEqual(heard.heads, []);
+    assert.throws(() => heard.push(head.subarray(8)), broken(/of type 80/, 'FRAME_SIZE_ERROR'));
+    assert.deepEqual(heard.heads, [[0x50, 3]]);
+  });
+
   it('gives the same frames wherever the bytes are cut', () => {
     const wire = Buffer.concat([
       frame(4, 0, 0, pattern(12)),

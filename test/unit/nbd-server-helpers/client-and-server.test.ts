@@ -10,10 +10,10 @@ import {
   RequestStream,
   encodeBlockStatusReply,
   encodeErrorReply,
-  encodeHoleReply,
   encodeRequestHeader,
   writeDoneReply,
   writeReadHeader,
+  writeReadPart,
   type ClientHandshakeOptions,
   type ClientOutcome,
   type NbdReply,
@@ -186,7 +186,10 @@ describe('requests and replies of both sides', () => {
         payloadBytesMax: 0,
         readRangeOf: () => undefined,
       });
-      const [answer] = replies.push(encodeHoleReply(kind, 1, 2, 2 ** 33, 65536));
+      const part = { isHole: true, offsetBytes: 2 ** 33, lengthBytes: 65536, isLast: true };
+      const target = Buffer.alloc(100);
+      const end = writeReadPart(kind, target, 0, 1, 2, 2 ** 33, part);
+      const [answer] = replies.push(target.subarray(0, end));
       assert.equal(answer?.lengthBytes, 65536);
       assert.equal(answer.offsetBytes, 2 ** 33);
     });

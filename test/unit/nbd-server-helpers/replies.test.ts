@@ -5,12 +5,13 @@ import {
   ERROR_TEXT_BYTES_MAX,
   NBD_EXTENTS_MAX,
   READ_HEADER_BYTES_MAX,
+  READ_PART_BYTES_MAX,
   SIMPLE_REPLY_BYTES,
   encodeBlockStatusReply,
   encodeErrorReply,
-  encodeHoleReply,
   writeDoneReply,
   writeReadHeader,
+  writeReadPart,
   writeSimpleReply,
 } from 'nbd-server-helpers';
 import {
@@ -31,7 +32,7 @@ const OFFSET = 2 ** 40 + 4096;
 
 /** What a writer put behind three bytes that must stay as they are. */
 function written(write: (target: Buffer, at: number) => number): Buffer {
-  const target = Buffer.alloc(3 + READ_HEADER_BYTES_MAX, 0xee);
+  const target = Buffer.alloc(3 + READ_PART_BYTES_MAX, 0xee);
   const end = write(target, 3);
   assert.deepEqual(target.subarray(0, 3), hex('eeeeee'));
   assert.ok(target.subarray(end).every((byte) => byte === 0xee));
@@ -107,15 +108,34 @@ describe('writeReadHeader', () => {
   });
 });
 
-describe('encodeHoleReply', () => {
-  it('tells offset and length', () => {
+describe('writeReadPart', () => {
+  const whole = { isHole: true, offsetBytes: OFFSET, lengthBytes: 65536, isLast: true };
+  const behind = { isHole: false, offsetBytes: OFFSET + 512, lengthBytes: 512, isLast: false };
+
+  it('tells offset and length of a hole, and is the longest in an extended reply', () => {
     assert.deepEqual(
-      encodeHoleReply('structured', HIGH, LOW, OFFSET, 65536),
+      written((target, at) => writeReadPart('structured', target, at, HIGH, LOW, OFFSET, whole)),
       chunk(1, 2, COOKIE, u64(OFFSET), u32(65536)),
     );
+    const longest = written((target, at) =>
+      writeReadPart('extended', target, at, HIGH, LOW, OFFSET, whole),
+    );
+    assert.deepEqual(longest, extendedChunk(1, 2, COOKIE, OFFSET, u64(OFFSET), u32(65536)));
+    assert.equal(longest.length, READ_PART_BYTES_MAX);
+  });
+
+  it('precedes data with its own offset, and is not the last chunk where another follows', () => {
+    const data = Buffer.alloc(512, 7);
+    const narrow = written((target, at) =>
+      writeReadPart('structured', target, at, HIGH, LOW, OFFSET, behind),
+    );
+    assert.deepEqual(bytes(narrow, data), chunk(0, 1, COOKIE, u64(OFFSET + 512), data));
+    const wide = written((target, at) =>
+      writeReadPart('extended', target, at, HIGH, LOW, OFFSET, behind),
+    );
     assert.deepEqual(
-      encodeHoleReply('extended', HIGH, LOW, OFFSET, 65536),
-      extendedChunk(1, 2, COOKIE, OFFSET, u64(OFFSET), u32(65536)),
+      bytes(wide, data),
+      extendedChunk(0, 1, COOKIE, OFFSET, u64(OFFSET + 512), data),
     );
   });
 });
@@ -230,7 +250,10 @@ describe('reply writers and their buffers', () => {
   });
 
   it('do not cut a number that does not fit its field', () => {
-    assert.throws(() => encodeHoleReply('structured', HIGH, LOW, 0, 2 ** 32), RangeError);
-    assert.throws(() => encodeHoleReply('structured', HIGH, LOW, -1, 512), RangeError);
+    for (const wrong of [{ lengthBytes: 2 ** 32 }, { offsetBytes: -1 }]) {
+      const part = { isHole: true, offsetBytes: 0, lengthBytes: 512, isLast: true, ...wrong };
+      const target = Buffer.alloc(READ_PART_BYTES_MAX);
+      assert.throws(() => writeReadPart('structured', target, 0, HIGH, LOW, 0, part), RangeError);
+    }
   });
 });

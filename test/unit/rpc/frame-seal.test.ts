@@ -44,6 +44,7 @@ const OPEN: ClientFrame = {
   generation: 9,
   streamIndex: 0,
   checksum: 'crc32c',
+  takesHoles: true,
   seal: OPENING_SEAL,
 };
 const REPLIES: NodeFrame = {

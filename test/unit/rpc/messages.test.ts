@@ -74,6 +74,7 @@ const node: NodeMessage = {
   insecure: true,
   certificateValidToMs: 6,
   refusals: [eventCount],
+  workerSessions: [7, 0],
 };
 const createRequest: CreateVolumeRequestMessage = {
   name: 'v1',

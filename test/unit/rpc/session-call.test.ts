@@ -244,7 +244,13 @@ describe('a session with a server that is none of gRPC', () => {
   });
 
   it('ends at once with one that speaks HTTP/1', async () => {
-    assert.match(await ended(http.createServer()), /^error INTERNAL: HTTP\/2 was broken: /);
+    const words = 'error UNAVAILABLE: what answers does not speak HTTP/2';
+    assert.equal(await ended(http.createServer()), words);
+  });
+
+  it('ends at once with one that greets in another protocol', async () => {
+    const greeting = net.createServer((socket) => socket.write('SSH-2.0-OpenSSH_9.2p1\r\n'));
+    assert.match(await ended(greeting), /^error UNAVAILABLE: what answers does not speak HTTP\/2$/);
   });
 
   it('ends at once with one that closes', async () => {

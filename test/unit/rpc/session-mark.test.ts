@@ -2,7 +2,14 @@
 import assert from 'node:assert/strict';
 import type net from 'node:net';
 import { describe, it } from 'node:test';
-import { SESSION_MARK, sortConnection } from '#daemon/rpc/session-mark.js';
+import {
+  SESSION_MARK,
+  sessionMark,
+  sessionProtocols,
+  sortConnection,
+  sortSecureConnection,
+} from '#daemon/rpc/session-mark.js';
+import { alpn, hello, record } from '#test/support/client-hello.js';
 import { collected, socketPairs } from '#test/support/connection-pair.js';
 import { FakeClock, settle } from '#test/support/fake-clock.js';
 import { CLIENT_PREFACE, MAGIC, frame, ping, settings } from '#test/support/http2-frames.js';
@@ -18,6 +25,7 @@ interface Looked {
   readonly clock: FakeClock;
   /** What it was taken for. */
   kind: 'session' | 'other' | undefined;
+  lane: number | undefined;
   /** What the one who got it can read, also what came first. */
   readonly read: () => Buffer;
 }
@@ -25,7 +33,7 @@ interface Looked {
 describe('sortConnection', () => {
   const pair = socketPairs();
 
-  async function looked(): Promise<Looked> {
+  async function looked(sort: typeof sortConnection = sortConnection): Promise<Looked> {
     const { near, far } = await pair();
     const clock = new FakeClock();
     let first = Buffer.alloc(0);
@@ -34,6 +42,7 @@ describe('sortConnection', () => {
       near,
       clock,
       kind: undefined,
+      lane: undefined,
       read: () => Buffer.concat([first, rest()]),
     };
     const taken = (kind: 'session' | 'other'): void => {
@@ -41,9 +50,10 @@ describe('sortConnection', () => {
       result.kind = kind;
       rest = collected(far);
     };
-    sortConnection(far, clock, {
-      session: (seen) => {
+    sort(far, clock, {
+      session: (seen, lane) => {
         first = Buffer.from(seen);
+        result.lane = lane;
         taken('session');
       },
       other: () => {
@@ -151,6 +161,65 @@ describe('sortConnection', () => {
     await until(() => one.read().length === 10);
     assert.equal(one.kind, 'other');
     assert.equal(one.clock.timerCount, 0);
+  });
+
+  it('hears the lane, which is another setting, and none where there can be no such lane', async () => {
+    assert.deepEqual(sessionMark(0x1a2b), [MARK, [0xfb20, 0x1a2b]]);
+    assert.deepEqual(sessionMark(undefined), [MARK]);
+    for (const [pairs, lane] of [
+      [[MARK, [0xfb20, 0x1a2b]], 0x1a2b],
+      [[[0xfb20, 0], [4, 100_000], MARK], 0],
+      [[MARK, [0xfb20, 65_535], [0xfb20, 1]], 65_535],
+      [[MARK, [0xfb20, 65_536]], undefined],
+      [[MARK], undefined],
+    ] as const) {
+      const one = await looked();
+      one.near.write(Buffer.concat([MAGIC, settings(...pairs)]));
+      await until(() => one.kind !== undefined);
+      assert.deepEqual([one.kind, one.lane], ['session', lane]);
+    }
+    const without = await looked();
+    without.near.write(Buffer.concat([MAGIC, settings([0xfb20, 7])]));
+    await until(() => without.kind !== undefined);
+    assert.equal(without.kind, 'other');
+  });
+
+  it('hears the lane of a TLS client, wherever its first bytes are cut, and keeps them', async () => {
+    assert.deepEqual(sessionProtocols(7), ['blkferry-session/1', 'blkferry-lane/0007', 'h2']);
+    assert.deepEqual(sessionProtocols(undefined), ['blkferry-session/1', 'h2']);
+    const opening = record(hello(alpn(...sessionProtocols(7))));
+    for (const chunks of cuts(opening)) {
+      const one = await looked(sortSecureConnection);
+      for (const chunk of chunks) {
+        one.near.write(chunk);
+        await settle();
+      }
+      one.near.write('more');
+      await until(() => one.read().length === opening.length + 4);
+      assert.deepEqual([one.kind, one.lane], ['session', 7]);
+      assert.deepEqual(one.read(), Buffer.concat([opening, Buffer.from('more')]));
+      assert.equal(one.clock.timerCount, 0);
+    }
+  });
+
+  it('leaves all other TLS clients where they are', async () => {
+    for (const protocols of [
+      ['blkferry-session/1', 'h2'],
+      ['blkferry-lane/0007', 'h2'],
+      ['blkferry-session/1', 'blkferry-lane/7', 'h2'],
+      ['h2'],
+    ]) {
+      const opening = record(hello(alpn(...protocols)));
+      const one = await looked(sortSecureConnection);
+      one.near.write(opening);
+      await until(() => one.read().length === opening.length);
+      assert.deepEqual([one.kind, one.read()], ['other', opening]);
+    }
+    const silent = await looked(sortSecureConnection);
+    silent.near.write(record(hello(alpn(...sessionProtocols(7)))).subarray(0, 40));
+    await settle();
+    await silent.clock.advance(LOOK_MS);
+    assert.deepEqual([silent.kind, silent.read().length], ['other', 40]);
   });
 
   it('waits for nothing when the connection is gone', async () => {

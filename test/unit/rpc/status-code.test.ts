@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { status } from '@grpc/grpc-js';
 import { BLOCK_ERRNO, BlockError, type BlockErrno } from '#daemon/block/block-error.js';
+import { status as ours } from '#daemon/rpc/grpc-status.js';
 import { kindOfStatus, toBlockError, toServiceError } from '#daemon/rpc/status-code.js';
 import { StorageError, type StorageErrorKind } from '#daemon/rpc/storage-error.js';
 
@@ -19,6 +20,13 @@ const BY_PROTOCOL: Readonly<Record<StorageErrorKind, status>> = {
   denied: status.PERMISSION_DENIED,
   internal: status.INTERNAL,
 };
+
+describe('gRPC status codes', () => {
+  it('are those of grpc-js, by their names', () => {
+    const numbers = Object.entries(status).filter(([, code]) => typeof code === 'number');
+    assert.deepEqual(Object.fromEntries(numbers), ours);
+  });
+});
 
 describe('error kinds and gRPC status codes', () => {
   it('fit each other both ways, and the sentence is kept', () => {

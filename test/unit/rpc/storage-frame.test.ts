@@ -218,6 +218,7 @@ describe('open, opened, ping and pong', () => {
     generation: 9,
     streamIndex: 0,
     checksum: 'crc32c',
+    takesHoles: true,
   };
   const opened: NodeFrame = {
     kind: 'opened',

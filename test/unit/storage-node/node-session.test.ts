@@ -7,6 +7,7 @@ import { describe, it } from 'node:test';
 import { BlockError } from '#daemon/block/block-error.js';
 import {
   BLOCK_FLAG,
+  DONE,
   flushRequest,
   rangeRequest,
   readRequest,
@@ -14,6 +15,7 @@ import {
   type BlockRequest,
 } from '#daemon/block/block-request.js';
 import { REQUEST_BYTES_MAX } from '#daemon/block/device-facts.js';
+import { zeroPiece } from '#daemon/block/zeroes.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from '#daemon/rpc/storage-messages.js';
 import {
@@ -42,6 +44,7 @@ class Fixture {
       readOnly: false,
       writeVerifier: 77n,
       limits: { requestsInFlightMax: 100, bytesInFlightMax: REQUEST_BYTES_MAX },
+      leavesHolesOut: true,
       requireCurrent: () => {
         if (this.fenced !== undefined) throw this.fenced;
       },
@@ -118,6 +121,25 @@ describe('NodeSession: batches', () => {
       fixture.frames.map(({ sequences }) => sequences),
       [[1, 2, 3], [4]],
     );
+  });
+
+  it('counts of a hole that is left out what it costs, not what it stands for', () => {
+    for (const [leavesHolesOut, frames] of [
+      [true, [[1, 2, 3]]],
+      [false, [[1], [2], [3]]],
+    ] as const) {
+      const fixture = new Fixture({ leavesHolesOut });
+      const bytes = REPLY_FRAME_BYTES_MAX;
+      fixture.device.submit = (request, complete) => {
+        complete(request, { ...DONE, payload: [zeroPiece(bytes)] });
+      };
+      fixture.receive(readRequest(0, bytes), readRequest(0, bytes), readRequest(0, bytes));
+      assert.deepEqual(
+        fixture.frames.map(({ sequences }) => sequences),
+        frames,
+      );
+      assert.ok(fixture.frames.every((frame) => frame.leavesHolesOut === leavesHolesOut));
+    }
   });
 
   it('refuses single requests with their errno and goes on', () => {

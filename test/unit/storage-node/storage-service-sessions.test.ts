@@ -19,6 +19,7 @@ const OPEN_AGAIN: OpenFrame = {
   generation: 0,
   streamIndex: 0,
   checksum: 'none',
+  takesHoles: true,
 };
 
 let served: ServedNode;

@@ -34,6 +34,7 @@ describe('the calls of a storage node', () => {
         insecure: false,
         certificateValidToMs: 0,
         refusals: [],
+        workerSessions: [],
       },
     );
   });

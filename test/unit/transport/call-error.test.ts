@@ -23,6 +23,16 @@ describe('a call that failed', () => {
       'unavailable: the node at 10.0.0.1:7600 did not answer in time; it may be overloaded, stopped or cut off',
     ],
     [
+      status.UNAVAILABLE,
+      'No connection established. Last error: Protocol error (2026-11-30T09:42:40.602Z). Resolution note: ',
+      'unavailable: what answers at 10.0.0.1:7600 is no blkferry node: it does not speak HTTP/2 (gRPC); is the address right?',
+    ],
+    [
+      status.UNAVAILABLE,
+      'what answers does not speak HTTP/2',
+      'unavailable: what answers at 10.0.0.1:7600 is no blkferry node: it does not speak HTTP/2 (gRPC); is the address right?',
+    ],
+    [
       status.UNIMPLEMENTED,
       'Received HTTP status code 404',
       'unavailable: what answers at 10.0.0.1:7600 is no blkferry node: it says HTTP 404; is the address right?',

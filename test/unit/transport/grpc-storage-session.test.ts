@@ -78,7 +78,7 @@ function openSession(checksum: 'none' | 'crc32c' = 'none'): {
   const log: string[] = [];
   const session = new GrpcStorageSession(
     stream,
-    { volumeId: 'v', attachmentId: 'a', generation: 1, streamIndex: 0, checksum },
+    { volumeId: 'v', attachmentId: 'a', generation: 1, streamIndex: 0, checksum, takesHoles: true },
     {
       opened: ({ writeVerifier }) => log.push(`opened ${writeVerifier}`),
       completed: (sequence) => log.push(`completed ${sequence}`),
@@ -113,6 +113,7 @@ describe('GrpcStorageSession', () => {
       generation: 1,
       streamIndex: 0,
       checksum: 'none',
+      takesHoles: true,
     });
     assert.deepEqual(log, ['opened 5']);
   });

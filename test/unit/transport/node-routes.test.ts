@@ -18,6 +18,7 @@ const OPEN = {
   generation: 1,
   streamIndex: 0,
   checksum: 'none',
+  takesHoles: true,
 } as const;
 
 /** One address: what is asked there is counted, and answered as the test says. */

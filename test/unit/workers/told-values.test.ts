@@ -4,11 +4,13 @@ import { describe, it } from 'node:test';
 import { BlockError } from '#daemon/block/block-error.js';
 import {
   BLOCK_FLAG,
+  DONE,
   failed,
   flushRequest,
   joined,
   writeRequest,
 } from '#daemon/block/block-request.js';
+import { isZeroPiece, zeroPiece } from '#daemon/block/zeroes.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { heardError, toldError } from '#daemon/workers/told-error.js';
 import { toldLog } from '#daemon/workers/told-log.js';
@@ -84,6 +86,21 @@ describe('requests as values', () => {
     const told = toldRequest(1, flushRequest());
     assert.deepEqual(transferred([told]), []);
     assert.deepEqual(heardRequest(told).payload, []);
+  });
+
+  it('keep holes as holes, in their places', () => {
+    const payload = [
+      zeroPiece(512),
+      zeroPiece(1024),
+      Buffer.alloc(2, 7),
+      Buffer.alloc(1, 8),
+      zeroPiece(5),
+    ];
+    const told = toldResult(1, { ...DONE, payload });
+    assert.equal(transferred([told]).length, 1);
+    const heard = heardResult(structuredClone(told, { transfer: transferred([told]) })).payload;
+    assert.deepEqual(heard.map(isZeroPiece), [true, false, true]);
+    assert.deepEqual(joined(heard), joined(payload));
   });
 
   it('have results with data, extents or an error', () => {

@@ -8,6 +8,7 @@ import {
   NBD_CMD,
   NBD_CMD_FLAG,
   NBD_FLAG,
+  NBD_REPLY_TYPE,
   NbdProtocolError,
   ReplyStream,
   encodeRequestHeader,
@@ -26,6 +27,7 @@ import {
   type BlockResult,
 } from '../../block/block-request.js';
 import { REQUEST_BYTES_MAX, type DeviceFacts } from '../../block/device-facts.js';
+import { zeroPiece } from '../../block/zeroes.js';
 import type { CuttableDevice } from './load-lane.js';
 import type { NbdTarget } from './nbd-target.js';
 
@@ -183,7 +185,8 @@ export class NbdConnection implements CuttableDevice {
     // Cut in the middle of a chunk of replies: nobody waits any more.
     if (waiting === undefined) return;
     if (reply.error !== 0) waiting.error = new BlockError(errnoOf(reply.error), reply.text);
-    waiting.data.push(...reply.payload);
+    if (reply.type === NBD_REPLY_TYPE.OFFSET_HOLE) waiting.data.push(holeOf(reply));
+    else waiting.data.push(...reply.payload);
     if (!reply.isDone) return;
     this.#waiting.delete(reply.cookieLow);
     const { error, data, request } = waiting;
@@ -194,6 +197,13 @@ export class NbdConnection implements CuttableDevice {
       waiting.complete(failed(new BlockError('EIO', sentence)));
     } else waiting.complete({ ...DONE, payload: data });
   }
+}
+
+/** @throws NbdProtocolError if no read is as long */
+function holeOf({ lengthBytes }: NbdReply): Buffer {
+  if (lengthBytes > REQUEST_BYTES_MAX)
+    throw new NbdProtocolError(`a hole of ${lengthBytes} bytes in the answer to a read`);
+  return zeroPiece(lengthBytes);
 }
 
 /** @param number as on the wire; one that is not known is to be treated as EINVAL */

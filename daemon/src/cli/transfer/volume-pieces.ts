@@ -3,6 +3,7 @@
  * zeroes are not read when the caller trusts the report.
  */
 import { joined, rangeRequest, readRequest } from '../../block/block-request.js';
+import { isZeroPiece } from '../../block/zeroes.js';
 import { StorageError } from '../../rpc/storage-error.js';
 import { InOrder } from './in-order.js';
 import { PIECE_BYTES, pieceStart, type Piece } from './piece.js';
@@ -62,7 +63,8 @@ async function readPiece(
     parts.push(...result.payload);
     doneBytes += partBytes;
   }
-  return { offsetBytes, lengthBytes, data: joined(parts) };
+  const data = parts.every(isZeroPiece) ? undefined : joined(parts);
+  return { offsetBytes, lengthBytes, data };
 }
 
 interface ReportedRun {

@@ -62,7 +62,7 @@ export class VolumeSession {
       };
       signal.addEventListener('abort', onAbort, { once: true });
       opening.#session = client.openSession(
-        { ...open, streamIndex: 0, checksum: 'crc32c' },
+        { ...open, streamIndex: 0, checksum: 'crc32c', takesHoles: true },
         {
           opened: (facts) => {
             opening.#facts = facts;

@@ -4,8 +4,9 @@
  * Writes, and reads of what is in the page cache, are done at once: that costs a third of a detour over another thread,
  * and keeps the order of requests by itself. Reads that must wait for a disk (file-reader.ts), a long trim or
  * write-zeroes (range-change.ts), and all changes while the disk does not keep up (disk-pace.ts) take several turns;
- * changes wait behind them, and reads behind changes (request-line.ts). fdatasync is asynchronous, because it waits for
- * the disk. What a crash leaves is what the last fdatasync covered, and perhaps more.
+ * changes wait behind them, and reads behind changes (request-line.ts). Holes are not read (sparse-reads.ts). fdatasync
+ * is asynchronous, because it waits for the disk. What a crash leaves is what the last fdatasync covered, and perhaps
+ * more.
  */
 import assert from 'node:assert/strict';
 import fs from 'node:fs';
@@ -26,11 +27,12 @@ import type { BackendVolume, StorageBackend, VolumeIdentity } from '../backend.j
 import { completeWithFua } from '../fua-emulation.js';
 import { DiskPaces, type DiskPace } from './disk-pace.js';
 import { fileExtents } from './file-extents.js';
-import { FileReader, type ReadCalls } from './file-reader.js';
+import type { ReadCalls } from './file-reader.js';
 import { FlushQueue } from './flush-queue.js';
 import { changeSteps, writeHere } from './paced-change.js';
 import { ReadBuffers } from './read-buffers.js';
 import { RequestLine } from './request-line.js';
+import { SparseReads } from './sparse-reads.js';
 import { canPunchHoles } from './zeroing.js';
 
 /** The block of nearly every file system. */
@@ -92,8 +94,8 @@ function dataPath(folder: string): string {
 class FileVolume implements BackendVolume {
   #facts: DeviceFacts;
   readonly #flushes: FlushQueue;
-  readonly #reader: FileReader;
   readonly #line = new RequestLine();
+  readonly #reads: SparseReads;
   /** Set when the volume takes no more requests. */
   #closed: Promise<void> | undefined;
 
@@ -105,7 +107,7 @@ class FileVolume implements BackendVolume {
     calls?: ReadCalls,
   ) {
     this.#flushes = new FlushQueue(fd);
-    this.#reader = new FileReader(fd, calls);
+    this.#reads = new SparseReads(fd, volume.blockBytes, buffers, this.#line, pace, calls);
     const canPunch = canPunchHoles(fd, volume.sizeBytes);
     this.#facts = {
       sizeBytes: volume.sizeBytes,
@@ -201,7 +203,7 @@ class FileVolume implements BackendVolume {
     const { offsetBytes, lengthBytes, kind } = request;
     assert(offsetBytes + lengthBytes <= this.#facts.sizeBytes, 'the request was checked');
     if (kind === 'read') {
-      this.#startRead(request, complete);
+      this.#reads.start(request, complete);
       return;
     }
     const isChange = kind === 'write' || kind === 'trim' || kind === 'write-zeroes';
@@ -212,30 +214,6 @@ class FileVolume implements BackendVolume {
     this.#line.run(changeSteps(this.fd, request, this.pace), (error) => {
       const result = error === undefined ? DONE : failed(BlockError.from(error));
       this.#finish(request, result, complete);
-    });
-  }
-
-  #startRead<Request extends BlockRequest>(
-    request: Request,
-    complete: BlockCompletion<Request>,
-  ): void {
-    const { offsetBytes, lengthBytes } = request;
-    const payload = this.buffers.take(lengthBytes);
-    let readBytes: number;
-    try {
-      readBytes = this.#reader.readNow(payload, offsetBytes);
-    } catch (error) {
-      complete(request, failed(BlockError.from(error)));
-      return;
-    }
-    if (readBytes === lengthBytes) {
-      complete(request, { ...DONE, payload: [payload] });
-      return;
-    }
-    this.#line.share();
-    this.#reader.readLater(payload.subarray(readBytes), offsetBytes + readBytes, (error) => {
-      complete(request, error === undefined ? { ...DONE, payload: [payload] } : failed(error));
-      this.#line.unshare();
     });
   }
 

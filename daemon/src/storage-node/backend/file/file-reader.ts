@@ -112,7 +112,10 @@ export class FileReader {
 }
 
 function isInMemory(fd: number): boolean {
-  return MEMORY_FILE_SYSTEMS.has(fs.statfsSync(`/proc/self/fd/${fd}`).type);
+  // A device's file is in memory, and what is in the device is not.
+  return (
+    fs.fstatSync(fd).isFile() && MEMORY_FILE_SYSTEMS.has(fs.statfsSync(`/proc/self/fd/${fd}`).type)
+  );
 }
 
 function endsAt(offsetBytes: number): BlockError {
