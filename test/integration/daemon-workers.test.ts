@@ -17,7 +17,11 @@ import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const MIB = 1024 * 1024;
 const BLOCK = 4096;
-const DAEMON = { BLKFERRY_WORKERS: '2', BLKFERRY_NBD_IDLE_TIMEOUT: '2s' };
+const DAEMON = {
+  BLKFERRY_WORKERS: '2',
+  BLKFERRY_NBD_IDLE_TIMEOUT: '2s',
+  BLKFERRY_NBD_TCP: '127.0.0.1:0',
+};
 
 describe('blkferryd with two workers', () => {
   const folder = temporaryFolder();
@@ -83,6 +87,24 @@ describe('blkferryd with two workers', () => {
         assert.equal(data[at * BLOCK + 7], 50 * index + (at % 50), `${names[index]} ${at}`);
       await client.close();
     }
+  });
+
+  it('serves several clients of one volume, over TCP and the unix socket, which see each other’s writes', async () => {
+    const { uris } = await stack.admin.getAttachment('vol1');
+    const port = Number(uris.map((uri) => /127\.0\.0\.1:(\d+)/.exec(uri)?.[1]).find(Boolean));
+    const { socketPath } = stack;
+    const remote = await NbdClient.connect({ socketPath, port, exportName: 'vol1' });
+    const local = await connect('vol1');
+    const data = Buffer.alloc(4 * MIB);
+    for (let at = 0; at < data.length; at += 4) data.writeUInt32LE(at, at);
+    await submitAsync(remote, writeRequest(MIB, data));
+    assert.ok(
+      joined((await submitAsync(local, readRequest(MIB, data.length))).payload).equals(data),
+    );
+    await submitAsync(local, writeRequest(2 * MIB, Buffer.alloc(BLOCK, 1)));
+    const { payload } = await submitAsync(remote, readRequest(2 * MIB, BLOCK));
+    assert.deepEqual(joined(payload), Buffer.alloc(BLOCK, 1));
+    await Promise.all([remote.close(), local.close()]);
   });
 
   it('disconnects a client that asks nothing, as nbd.idle_timeout says', async () => {
