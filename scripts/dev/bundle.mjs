@@ -14,7 +14,7 @@ import { build } from 'esbuild';
 export const PROGRAMS = ['blkferry', 'blkferryd', 'blkferry-node'];
 
 /** Run by threads of a program, which finds them beside itself. */
-export const THREADS = ['blkferry-node-worker'];
+export const THREADS = ['blkferryd-worker', 'blkferry-node-worker'];
 
 /** Stay packages of their own: two have native code, bunyan tries the third and does without. */
 export const EXTERNAL_PACKAGES = ['@node-rs/crc32', 'blkferry-kernel', 'dtrace-provider'];

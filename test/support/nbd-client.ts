@@ -55,6 +55,8 @@ interface Waiting {
 
 export interface NbdClientOptions {
   readonly socketPath: string;
+  /** Of this machine, over TCP instead. */
+  readonly port?: number;
   readonly exportName: string;
   readonly replyKind?: ReplyKind;
 }
@@ -99,7 +101,10 @@ export class NbdClient implements BlockDevice {
 
   /** @throws Error with the server's reason if it does not serve the export */
   static async connect(options: NbdClientOptions): Promise<NbdClient> {
-    const socket = net.connect(options.socketPath);
+    const { socketPath, port } = options;
+    const socket = net.connect(
+      port === undefined ? { path: socketPath } : { host: '127.0.0.1', port, noDelay: true },
+    );
     const handshake = new ClientHandshake({
       exportName: options.exportName,
       purpose: 'go',

@@ -26,6 +26,8 @@ export interface AdminServiceOptions {
   readonly attachments: Attachments;
   readonly nbdListeners: () => string[];
   readonly defaultNode: string;
+  /** Threads that attachments are spread over. */
+  readonly workers: number;
   /** Why no kernel device can be attached; empty if it can. */
   readonly deviceProblem: () => Promise<string>;
   readonly logger: Logger;
@@ -59,14 +61,21 @@ export function adminHandlers(
   return {
     Attach: unary('Attach', (request: AttachRequestMessage) => attachments.attach(request)),
     Detach: unary('Detach', (request: DetachRequestMessage) => attachments.detach(request)),
-    ListAttachments: unary('ListAttachments', () => ({ attachments: attachments.list() })),
-    GetAttachment: unary('GetAttachment', (request: GetAttachmentRequestMessage) =>
-      attachments.get(request.exportName),
-    ),
-    FailNow: unary('FailNow', ({ exportName }: FailNowRequestMessage): FailNowReplyMessage => {
-      const requestsFailed = attachments.volumeOf(exportName).failNow();
-      return { requestsFailed, attachment: attachments.get(exportName) };
+    ListAttachments: unary('ListAttachments', async () => {
+      await attachments.refresh();
+      return { attachments: attachments.list() };
     }),
+    GetAttachment: unary('GetAttachment', async ({ exportName }: GetAttachmentRequestMessage) => {
+      await attachments.refresh(exportName);
+      return attachments.get(exportName);
+    }),
+    FailNow: unary(
+      'FailNow',
+      async ({ exportName }: FailNowRequestMessage): Promise<FailNowReplyMessage> => {
+        const requestsFailed = await attachments.volumeOf(exportName).failNow();
+        return { requestsFailed, attachment: attachments.get(exportName) };
+      },
+    ),
     RetryNow: unary('RetryNow', async (request: RetryNowRequestMessage) => {
       await attachments.volumeOf(request.exportName).retryNow();
       return { attachment: attachments.get(request.exportName) };
@@ -79,6 +88,7 @@ export function adminHandlers(
       attachmentCount: attachments.count,
       nbdListeners: options.nbdListeners(),
       defaultNode: options.defaultNode,
+      workers: options.workers,
       deviceProblem: await options.deviceProblem(),
       ...protectionFacts(options.protection),
       refusals: refusals.counts,

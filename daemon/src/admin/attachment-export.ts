@@ -2,16 +2,17 @@
 import type { Export } from '../frontend/export-table.js';
 import { StorageError } from '../rpc/storage-error.js';
 import { UNKNOWN_FACTS } from '../volume/volume-facts.js';
-import type { Volume } from '../volume/volume.js';
 import type { AttachmentRecord } from './attachment-record.js';
+import type { OpenedVolume } from './opened-volume.js';
 
 const EXPORT_NAME = /^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$/;
 
-export function toExport(record: AttachmentRecord, volume: Volume): Export {
+export function toExport(record: AttachmentRecord, { volume, host }: OpenedVolume): Export {
   return {
     name: record.exportName,
     description: `volume ${record.volume} of ${record.node}`,
     device: volume,
+    host,
     // Also false for a volume that was fenced before its size was known.
     isReady: () => volume.facts !== UNKNOWN_FACTS,
   };

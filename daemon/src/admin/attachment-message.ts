@@ -6,7 +6,7 @@ import type {
   KernelDeviceMessage,
 } from '../rpc/admin-messages.js';
 import type { KernelDevice } from '../frontend/kernel-device.js';
-import type { Volume } from '../volume/volume.js';
+import type { AttachedVolume } from '../volume/attached-volume.js';
 import type { VolumeStateName } from '../volume/volume-state.js';
 import type { Attachment } from './attachment.js';
 
@@ -20,7 +20,7 @@ const STATES: Readonly<Record<VolumeStateName, AttachmentState>> = {
 };
 
 export function describeAttachment(
-  { record, opened: { volume }, device }: Attachment,
+  { record, opened: { volume, worker = 0 }, device }: Attachment,
   uris: string[],
   clientCount: number,
 ): AttachmentMessage {
@@ -42,6 +42,7 @@ export function describeAttachment(
     clientCount,
     counters: describeCounters(volume),
     attachedUnixMs: record.attachedUnixMs,
+    worker,
     device: device === undefined || device.isGone ? undefined : describeDevice(device),
   };
 }
@@ -52,7 +53,7 @@ function describeDevice(device: KernelDevice): KernelDeviceMessage {
   return { path, link, ...numbers, connections, blockBytes, liveConnections };
 }
 
-function describeCounters(volume: Volume): CountersMessage {
+function describeCounters(volume: AttachedVolume): CountersMessage {
   return {
     ...volume.counters,
     requestsInFlight: volume.requestsInFlight,

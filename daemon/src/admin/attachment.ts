@@ -1,7 +1,7 @@
 /** One attachment while it lasts: its record, its volume, and the device of this kernel that shows it. */
 import type { KernelDevice } from '../frontend/kernel-device.js';
 import type { AttachmentRecord } from './attachment-record.js';
-import type { OpenedVolume } from './volume-opener.js';
+import type { OpenedVolume } from './opened-volume.js';
 
 export type DeviceRecord = NonNullable<AttachmentRecord['device']>;
 

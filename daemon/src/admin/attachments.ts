@@ -14,7 +14,7 @@ import type {
   DetachWish,
 } from '../rpc/admin-messages.js';
 import { StorageError } from '../rpc/storage-error.js';
-import type { Volume } from '../volume/volume.js';
+import type { AttachedVolume } from '../volume/attached-volume.js';
 import type { AttachmentFile } from './attachment-file.js';
 import { toExport } from './attachment-export.js';
 import { describeAttachment } from './attachment-message.js';
@@ -30,12 +30,12 @@ import {
 import { isWanted, noteDevice, type Attachment } from './attachment.js';
 import { stopAttachment } from './attachment-stop.js';
 import type { DeviceKeeper } from './device-keeper.js';
+import type { AttachmentOpener } from './opened-volume.js';
 import { StoryOrder } from './story-order.js';
-import type { VolumeOpener } from './volume-opener.js';
 
 export interface AttachmentsOptions {
   readonly file: AttachmentFile;
-  readonly opener: VolumeOpener;
+  readonly opener: AttachmentOpener;
   readonly exports: ExportTable;
   readonly devices: DeviceKeeper;
   readonly logger: Logger;
@@ -68,6 +68,13 @@ export class Attachments {
     return describeAttachment(this.#require(exportName), uris, clients);
   }
 
+  /** What was counted, here and in other threads, is what `get` and `list` show next. @param exportName absent: of all */
+  async refresh(exportName?: string): Promise<void> {
+    const wanted =
+      exportName === undefined ? [...this.#attachments.values()] : [this.#require(exportName)];
+    await Promise.all(wanted.map(async ({ opened }) => opened.volume.refresh?.()));
+  }
+
   /** Every attachment has reached its node once, and has the device that it had before a restart. */
   get isComplete(): boolean {
     return [...this.#attachments.values()].every(
@@ -82,7 +89,7 @@ export class Attachments {
   }
 
   /** For what is asked of a volume itself. @throws StorageError 'not-found' */
-  volumeOf(exportName: string): Volume {
+  volumeOf(exportName: string): AttachedVolume {
     return this.#require(exportName).opened.volume;
   }
 
@@ -107,10 +114,10 @@ export class Attachments {
       let deviceProblem = '';
       try {
         await opened.volume.start();
-        const made = await this.options.devices.connect(record, opened.volume, request);
+        const made = await this.options.devices.connect(record, opened, request);
         if ('problem' in made) deviceProblem = made.problem;
         else noteDevice(attachment, made);
-        this.options.exports.add(toExport(record, opened.volume));
+        this.options.exports.add(toExport(record, opened));
         this.#attachments.set(exportName, attachment);
         this.#writeFile();
       } catch (error) {
@@ -136,7 +143,10 @@ export class Attachments {
       if (!isWanted(attachment, attachmentIds)) return { absent: true, discardedBytes: 0 };
       const { devices, logger } = this.options;
       const { record, opened, device } = attachment;
-      if (!force) refuseClients(exportName, this.options.exports.clientCount(exportName));
+      if (!force) {
+        await opened.volume.refresh?.();
+        refuseClients(exportName, this.options.exports.clientCount(exportName));
+      }
       // Nobody may begin to use the device now; by force those who do get errors at once.
       let giveBack: (() => Promise<void>) | undefined;
       if (device !== undefined && !device.isGone) {
@@ -172,10 +182,9 @@ export class Attachments {
     const firstTries = records.map((record) => {
       const attachment = this.#open(record, false);
       this.#attachments.set(record.exportName, attachment);
-      const { volume } = attachment.opened;
-      this.options.exports.add(toExport(record, volume));
+      this.options.exports.add(toExport(record, attachment.opened));
       // A rejection is in the log already: the volume says so itself.
-      return volume.start().then(
+      return attachment.opened.volume.start().then(
         () => this.#order.run(record.exportName, () => this.#keepDevice(record.exportName)),
         () => undefined,
       );
@@ -265,7 +274,7 @@ export class Attachments {
 
   /** After a drain that came to nothing. */
   #serveAgain({ record, opened }: Attachment): void {
-    this.options.exports.add(toExport(record, opened.volume));
+    this.options.exports.add(toExport(record, opened));
     opened.volume.resume();
   }
 

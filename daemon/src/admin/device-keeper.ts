@@ -13,9 +13,9 @@ import type { NbdKernel } from '../frontend/nbd-kernel.js';
 import type { AttachRequestMessage } from '../rpc/admin-messages.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Logger } from '../runtime/logger.js';
-import type { Volume } from '../volume/volume.js';
 import { noteDevice, type Attachment, type DeviceRecord, type MadeDevice } from './attachment.js';
 import type { AttachmentRecord } from './attachment-record.js';
+import type { OpenedVolume } from './opened-volume.js';
 import { checkDeviceName, deviceShape, type DeviceShape } from './device-shape.js';
 
 export interface DeviceKeeperOptions {
@@ -74,7 +74,7 @@ export class DeviceKeeper {
    */
   async connect(
     record: AttachmentRecord,
-    volume: Volume,
+    opened: OpenedVolume,
     request: Pick<AttachRequestMessage, 'device' | 'deviceConnections' | 'deviceBlockBytes'>,
   ): Promise<MadeDevice | { problem: string }> {
     const mode = this.options.config['device.mode'];
@@ -85,11 +85,11 @@ export class DeviceKeeper {
       const problem = await this.problem();
       if (problem !== '') throw new StorageError('refused', problem);
       checkDeviceName(record.exportName);
-      const shape = deviceShape(record.volume, volume.facts, {
+      const shape = deviceShape(record.volume, opened.volume.facts, {
         blockBytes: request.deviceBlockBytes,
         connections: request.deviceConnections || this.options.config['device.connections'],
       });
-      const device = await KernelDevice.connect(this.#deviceOptions(record, volume, shape));
+      const device = await KernelDevice.connect(this.#deviceOptions(record, opened, shape));
       return { device, record: { index: device.index, ...shape } };
     } catch (error) {
       const { message } = error as Error;
@@ -112,7 +112,7 @@ export class DeviceKeeper {
     if (state.name !== 'active' && state.name !== 'fenced') return;
     try {
       if (device === undefined) {
-        noteDevice(attachment, await this.#restore(record, record.device, opened.volume));
+        noteDevice(attachment, await this.#restore(record, record.device, opened));
         save();
       } else if (state.name === 'active') {
         await device.resize(facts.sizeBytes);
@@ -131,10 +131,10 @@ export class DeviceKeeper {
   async #restore(
     record: AttachmentRecord,
     known: DeviceRecord,
-    volume: Volume,
+    opened: OpenedVolume,
   ): Promise<MadeDevice> {
     const { nodes, logger } = this.options;
-    const options = this.#deviceOptions(record, volume, known);
+    const options = this.#deviceOptions(record, opened, known);
     const index = this.#indicesOf(options.identifier, known.index)[0];
     const fields = { exportName: record.exportName, volume: record.volume };
     if (index === undefined) {
@@ -220,7 +220,7 @@ export class DeviceKeeper {
 
   #deviceOptions(
     record: AttachmentRecord,
-    volume: Volume,
+    { volume, host }: OpenedVolume,
     shape: DeviceShape,
   ): KernelDeviceOptions {
     const { kernel, nodes, clock, config, daemonId, logger } = this.options;
@@ -231,6 +231,7 @@ export class DeviceKeeper {
       nodes,
       clock,
       volume,
+      host,
       exportName,
       identifier: formatIdentifier({ daemonId, attachmentId, exportName }),
       connections: shape.connections,

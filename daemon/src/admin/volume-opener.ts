@@ -8,7 +8,7 @@ import type { DaemonConfig } from '../config/daemon-config.js';
 import { readBootId } from '../runtime/boot-id.js';
 import { SYSTEM_CLOCK } from '../runtime/clock.js';
 import { BusyPoll } from '../runtime/busy-poll.js';
-import type { Logger } from '../runtime/logger.js';
+import type { EventLog } from '../runtime/logger.js';
 import type { AttachRequestMessage } from '../rpc/admin-messages.js';
 import { isLocalNode } from '../rpc/node-address.js';
 import type { StoragePool } from '../transport/storage-pool.js';
@@ -17,29 +17,25 @@ import { ReplayLog } from '../volume/replay-log.js';
 import { MemoryReplayStore, type ReplayStore } from '../volume/replay-store.js';
 import { Volume } from '../volume/volume.js';
 import { newRecord, type AttachmentRecord } from './attachment-record.js';
+import type { AttachmentOpener, OpenedVolume, OpenOptions } from './opened-volume.js';
 
-export interface OpenedVolume {
+/** As opened here. */
+export interface LocalVolume extends OpenedVolume {
   readonly volume: Volume;
-  /**
-   * Ends the volume and gives its node's channel back. With `forget` the attachment is over: the replay
-   * log is removed and the lease given up, as far as the node is there.
-   */
-  close(options: { forget: boolean }): Promise<void>;
 }
 
-export class VolumeOpener {
-  /** One for all volumes: there is one event loop. */
+export class VolumeOpener implements AttachmentOpener {
+  /** One for all volumes of this thread: there is one event loop. */
   readonly #busyPoll: BusyPoll;
 
   constructor(
     readonly config: DaemonConfig,
     readonly pool: StoragePool,
-    readonly logger: Logger,
+    readonly logger: EventLog,
   ) {
     this.#busyPoll = new BusyPoll(config.busy_poll);
   }
 
-  /** What is to be kept of a new attachment. @throws StorageError if there is no such volume, or no node */
   async newRecord(
     request: AttachRequestMessage,
     exportName: string,
@@ -55,17 +51,7 @@ export class VolumeOpener {
     }
   }
 
-  /** Begins nothing: the caller starts the volume. One whose replay log cannot be used is fenced already. */
-  open(
-    record: AttachmentRecord,
-    options: {
-      readonly takeOver: boolean;
-      /** Of a standby: the lease is about to be taken over. What this throws hinders that. */
-      readonly onClaim: () => void;
-      /** The volume's size or state is another than before. */
-      readonly onChange?: () => void;
-    },
-  ): OpenedVolume {
+  open(record: AttachmentRecord, options: OpenOptions): LocalVolume {
     const { config, pool, logger } = this;
     const { replayLog, store, expectedGeneration, problem } = this.#replayLog(record);
     const volume = new Volume({

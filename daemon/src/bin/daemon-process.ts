@@ -8,25 +8,22 @@ import { Attachments } from '../admin/attachments.js';
 import { readDaemonIdentity } from '../admin/daemon-identity.js';
 import { DeviceKeeper } from '../admin/device-keeper.js';
 import { orphanLogs } from '../admin/orphan-logs.js';
-import { VolumeOpener } from '../admin/volume-opener.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
 import { DeviceNodes } from '../frontend/device-node.js';
 import { ExportTable } from '../frontend/export-table.js';
 import { NBD_KERNEL } from '../frontend/nbd-kernel.js';
 import type { NbdListener } from '../frontend/nbd-listener.js';
-import type { Protection } from '../rpc/credentials.js';
 import { openAuditLog } from '../runtime/audit-log.js';
 import { BACKGROUND_CLOCK, SYSTEM_CLOCK } from '../runtime/clock.js';
 import { hasCapability } from '../runtime/process-capability.js';
 import { lockDirectory } from '../runtime/directory-lock.js';
 import type { Logger } from '../runtime/logger.js';
 import { RepeatedWarnings } from '../runtime/repeated-warnings.js';
-import { createNodeClient } from '../transport/node-client.js';
-import { StoragePool } from '../transport/storage-pool.js';
 import { openAdmin } from './admin-listeners.js';
 import { openNbd } from './nbd-start.js';
 import { describeAttachments } from './status-line.js';
 import { startTls } from './tls-start.js';
+import { startWorkers } from './worker-threads.js';
 
 /**
  * How long clients are kept out at the start until volumes know their size: a client that comes back is
@@ -40,6 +37,8 @@ export interface RunningDaemon {
   readonly adminAddresses: readonly string[];
   /** What it does now, in one line. */
   describe(): string;
+  /** Every thread has answered since the last call. */
+  isAlive(): boolean;
   /** Every attachment has reached its node once, and has its device. */
   isComplete(): boolean;
   stop(): Promise<void>;
@@ -58,7 +57,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   const unlockRuntime = lockDirectory(config.runtime_directory, 'blkferryd', '--runtime-directory');
   const protection = { tls: tls.material, insecure: config.insecure };
   const refusals = new RepeatedWarnings(logger, BACKGROUND_CLOCK);
-  const pool = createPool(config, protection);
+  const workers = startWorkers(config, tls.material, logger);
   const exports = new ExportTable();
   const listeners: NbdListener[] = [];
   const file = new AttachmentFile(config.state_directory);
@@ -66,7 +65,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
   const attachments = new Attachments({
     file,
     devices,
-    opener: new VolumeOpener(config, pool, logger),
+    opener: workers.opener,
     exports,
     logger,
     defaultNode: config.node,
@@ -85,7 +84,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     service: {
       attachments,
       nbdListeners: () => listeners.map((listener) => listener.address),
-      defaultNode: config.node,
+      ...{ defaultNode: config.node, workers: config.workers },
       deviceProblem: () => devices.problem(),
       protection,
       logger,
@@ -98,7 +97,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
     nbdAddresses: listeners.map((listener) => listener.address),
     adminAddresses: admin.addresses,
     describe: () => describeAttachments(attachments.list()),
-    isComplete: () => attachments.isComplete,
+    ...{ isAlive: () => workers.isAlive(), isComplete: () => attachments.isComplete },
     stop: async () => {
       admin.stopAccepting();
       // Clients first: no new ones, no further requests, answers to those in flight; then what they wrote
@@ -110,7 +109,7 @@ export async function runDaemon(config: DaemonConfig, logger: Logger): Promise<R
       tls.stop();
       endWatch();
       await audit.close();
-      pool.close();
+      await workers.stop();
       unlockState();
       unlockRuntime();
     },
@@ -133,22 +132,6 @@ function createDevices(config: DaemonConfig, logger: Logger): DeviceKeeper {
     clock: SYSTEM_CLOCK,
     logger,
   });
-}
-
-function createPool(config: DaemonConfig, protection: Protection): StoragePool {
-  return new StoragePool((address) =>
-    createNodeClient({
-      address,
-      callTimeoutMs: config.rpc_timeout,
-      sessionTimes: {
-        openTimeoutMs: config.connect_timeout,
-        probeIntervalMs: config.probe_interval,
-        probeTimeoutMs: config.probe_timeout,
-      },
-      ...protection,
-      clock: SYSTEM_CLOCK,
-    }),
-  );
 }
 
 /** Waits for the work, but not for ever. @throws what the work throws in that time */

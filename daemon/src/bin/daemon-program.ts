@@ -38,6 +38,7 @@ await main({
       logger,
       shutdownTimeoutMs: config.shutdown_timeout,
       describe: () => daemon.describe() + insecureMark(config),
+      isAlive: () => daemon.isAlive(),
       isComplete: () => daemon.isComplete(),
       stop: () => daemon.stop(),
     });

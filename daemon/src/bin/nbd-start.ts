@@ -4,6 +4,7 @@
  */
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import type { DaemonConfig } from '../config/daemon-config.js';
+import { replyBytesOf } from '../config/nbd-settings.js';
 import type { ExportTable } from '../frontend/export-table.js';
 import { NbdListener, clearStaleSocket } from '../frontend/nbd-listener.js';
 import { ReplyBudget } from '../frontend/reply-budget.js';
@@ -43,7 +44,7 @@ export async function openNbd(parts: NbdParts, listeners: NbdListener[]): Promis
     ...ports.map((port) => ['nbd.tcp', port, protection.forTcp] as const),
   ] as const;
   const replyLimits = {
-    bytesMax: config['nbd.reply_bytes_max'],
+    bytesMax: replyBytesOf(config),
     stalledTimeoutMs: config['nbd.stalled_timeout'],
   };
   const replyBudget = new ReplyBudget(replyLimits, SYSTEM_CLOCK);

@@ -36,6 +36,7 @@ export function attachmentFields(attachment: AttachmentMessage): (readonly [stri
     ['attached', momentInWords(attachment.attachedUnixMs)],
     ['attachment', attachment.attachmentId],
     ['device', deviceInWords(attachment)],
+    ...(attachment.worker === 0 ? [] : [['worker', String(attachment.worker)] as const]),
     ['clients', String(attachment.clientCount)],
     ['reached at', attachment.uris.length === 0 ? 'nowhere' : attachment.uris.join('\n')],
     ...(counters === undefined ? [] : counterFields(counters)),

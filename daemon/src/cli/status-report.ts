@@ -82,9 +82,10 @@ function refusalRemarks(who: string, { refusals }: NodeMessage | DaemonMessage):
 function daemonInWords(report: StatusReport): string {
   const { daemon } = report;
   if (daemon === undefined) return report.error ?? `does not answer at ${report.address}`;
-  const { version, hostname, uptimeMs, residentBytes, nbdListeners } = daemon;
+  const { version, hostname, uptimeMs, residentBytes, nbdListeners, workers } = daemon;
+  const threads = workers > 1 ? `, ${workers} workers` : '';
   return [
-    `blkferryd ${version} on ${hostname}, up ${spanInWords(uptimeMs)}, ${formatBytes(residentBytes)} of memory`,
+    `blkferryd ${version} on ${hostname}, up ${spanInWords(uptimeMs)}, ${formatBytes(residentBytes)} of memory${threads}`,
     report.address,
     ...nbdListeners.map((listener) => `NBD at ${listener}`),
   ].join('\n');

@@ -21,6 +21,9 @@ const HOUR = 60 * MINUTE;
 const MIB = 1024 * 1024;
 const GIB = 1024 * MIB;
 
+/** Less could not hold the longest answer beside those that wait. */
+const REPLY_BYTES_MIN = 64 * MIB;
+
 export const NBD_SETTINGS = {
   'nbd.socket': socketPath(
     DEFAULT_NBD_SOCKET,
@@ -58,8 +61,8 @@ export const NBD_SETTINGS = {
   ),
   'nbd.reply_bytes_max': bytes(
     512 * MIB,
-    { min: 64 * MIB, max: 64 * GIB },
-    'Most bytes that all NBD clients together may be owed: reads under way and replies that they have not taken. Bounds what clients that ask and do not read can make the daemon hold. A single client is owed 32 MiB at most.',
+    { min: REPLY_BYTES_MIN, max: 64 * GIB },
+    'Most bytes that all NBD clients together may be owed: reads under way and replies that they have not taken. Bounds what clients that ask and do not read can make the daemon hold. A single client is owed 32 MiB at most. With several workers each of them, and the main thread for TLS clients, has an equal part of it, and 64 MiB at least.',
   ),
   'nbd.stalled_timeout': duration(
     10 * SECOND,
@@ -82,6 +85,16 @@ export type NbdConfig = Values<typeof NBD_SETTINGS> &
   TlsConfig & {
     readonly insecure: boolean;
   };
+
+/** What the clients of one thread may be owed. */
+export function replyBytesOf(config: {
+  readonly workers: number;
+  readonly 'nbd.reply_bytes_max': number;
+}): number {
+  const { workers, 'nbd.reply_bytes_max': allBytes } = config;
+  const threads = workers === 1 ? 1 : workers + 1;
+  return Math.max(REPLY_BYTES_MIN, Math.floor(allBytes / threads));
+}
 
 /** True if clients over TCP must use TLS. */
 export function nbdUsesTls(config: NbdConfig): boolean {

@@ -1,18 +1,26 @@
 /**
- * The sockets of one kernel device: made in pairs, one end for the kernel and one for a session here. One
+ * The sockets of one kernel device: made in pairs, one end for the kernel and one for a session of ours. One
  * that is lost is replaced for as long as the device serves.
  */
 import fs from 'node:fs';
 import type { BlockError } from '../block/block-error.js';
 import type { PacedBlockDevice } from '../block/block-device.js';
 import type { Clock } from '../runtime/clock.js';
-import { KernelSocket, type SocketEnd } from './kernel-socket.js';
+import {
+  KernelSocket,
+  type KernelSocketEvents,
+  type ServedSocket,
+  type SocketEnd,
+} from './kernel-socket.js';
 import type { NbdKernel } from './nbd-kernel.js';
+import type { SessionHost } from './session-host.js';
 
 export interface DeviceSocketsOptions {
   readonly kernel: Pick<NbdKernel, 'socketPair'>;
   readonly clock: Clock;
   readonly volume: PacedBlockDevice;
+  /** Where the sessions are; undefined: in this thread. */
+  readonly host: SessionHost | undefined;
   /** How many there should be. */
   readonly count: number;
   /** Whether the kernel's device is still there, and ours. */
@@ -35,7 +43,7 @@ const REPLACE_PAUSE_MIN_MS = 20;
 const REPLACE_PAUSE_MAX_MS = 5000;
 
 export class DeviceSockets {
-  readonly #sockets = new Set<KernelSocket>();
+  readonly #sockets = new Set<ServedSocket>();
   #keeps = false;
   #pauseMs = REPLACE_PAUSE_MIN_MS;
   #cancelReplace: (() => void) | undefined;
@@ -54,7 +62,7 @@ export class DeviceSockets {
     try {
       await this.#make(this.options.count, hand);
     } catch (error) {
-      this.drop();
+      await this.drop();
       throw error;
     }
     this.#keeps = true;
@@ -67,12 +75,12 @@ export class DeviceSockets {
     await Promise.all([...this.#sockets].map((socket) => socket.stop()));
   }
 
-  /** Closes all at once; the kernel asks again on whatever socket comes next. */
-  drop(): void {
+  /** Closes all at once; the kernel asks again on whatever socket comes next. Resolves when they are closed. */
+  async drop(): Promise<void> {
     this.#endReplacing();
     const sockets = [...this.#sockets];
     this.#sockets.clear();
-    for (const socket of sockets) socket.destroy();
+    await Promise.all(sockets.map((socket) => socket.destroy()));
   }
 
   async #make(
@@ -94,21 +102,24 @@ export class DeviceSockets {
   }
 
   #serve(fd: number): void {
-    const socket = new KernelSocket(fd, this.options.volume, {
-      closed: (closed, how, reason) => {
-        this.#onClosed(closed, how, reason);
+    const { host, volume, events } = this.options;
+    const socketEvents: KernelSocketEvents = {
+      closed: (how, reason) => {
+        this.#onClosed(socket, how, reason);
       },
       requestFailed: (kind, error) => {
-        this.options.events.requestFailed(kind, error);
+        events.requestFailed(kind, error);
       },
-    });
+    };
+    const socket: ServedSocket =
+      host?.serveKernel(fd, socketEvents) ?? new KernelSocket(fd, volume, socketEvents);
     this.#sockets.add(socket);
   }
 
-  #onClosed(socket: KernelSocket, how: SocketEnd, reason: string): void {
+  #onClosed(socket: ServedSocket, how: SocketEnd, reason: string): void {
     if (!this.#sockets.delete(socket) || !this.#keeps) return;
     if (how === 'disconnected') {
-      this.drop();
+      void this.drop();
       this.options.events.gone('disconnected');
     } else if (this.#cancelReplace === undefined) {
       this.options.events.socketLost(reason);
@@ -127,7 +138,7 @@ export class DeviceSockets {
   async #replace(): Promise<void> {
     const { isConnected, offer, count, events } = this.options;
     if (!isConnected()) {
-      this.drop();
+      void this.drop();
       events.gone('vanished');
       return;
     }
@@ -137,11 +148,11 @@ export class DeviceSockets {
     } catch (error) {
       events.socketLost(`no new socket: ${(error as Error).message}`);
     }
-    // What the kernel did not take has ended by the next turn of the event loop.
-    await new Promise(setImmediate);
+    // What the kernel did not take has ended by the next turn of the event loop that serves it.
+    await (this.options.host?.settled() ?? new Promise(setImmediate));
     this.#cancelReplace = undefined;
     if (!this.#keeps) {
-      this.drop();
+      void this.drop();
       return;
     }
     if (this.size > before) this.#pauseMs = REPLACE_PAUSE_MIN_MS;

@@ -4,6 +4,7 @@
  * together with its clients.
  */
 import type { PacedBlockDevice } from '../block/block-device.js';
+import type { SessionHost } from './session-host.js';
 
 /** A client's connection, as far as the end of its export concerns it. */
 export interface ExportClient {
@@ -18,6 +19,8 @@ export interface Export {
   /** For the export list; may be empty. */
   readonly description: string;
   readonly device: PacedBlockDevice;
+  /** Where its clients in plain text are served; absent: in this thread. */
+  readonly host?: SessionHost | undefined;
   /** False until the device knows its size; clients are then told to come back. */
   isReady(): boolean;
 }

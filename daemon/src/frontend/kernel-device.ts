@@ -15,12 +15,15 @@ import type { Clock } from '../runtime/clock.js';
 import type { DeviceNodes, DeviceNumbers } from './device-node.js';
 import { DeviceSockets } from './device-sockets.js';
 import { NBD_CFLAG_DESTROY_ON_DISCONNECT, type NbdKernel } from './nbd-kernel.js';
+import type { SessionHost } from './session-host.js';
 
 export interface KernelDeviceOptions {
   readonly kernel: NbdKernel;
   readonly nodes: DeviceNodes;
   readonly clock: Clock;
   readonly volume: PacedBlockDevice;
+  /** Where its sessions are; absent: in this thread. */
+  readonly host?: SessionHost | undefined;
   readonly exportName: string;
   /** Whose the device is; see device-identifier.ts. */
   readonly identifier: string;
@@ -65,6 +68,7 @@ export class KernelDevice {
       kernel,
       clock,
       volume,
+      host: options.host,
       count: connections,
       isConnected: () => nodes.identifierOf(this.#index) === identifier,
       offer: (socketFds) =>
@@ -105,7 +109,7 @@ export class KernelDevice {
       await device.#settle();
     } catch (error) {
       device.#state = 'gone';
-      device.#sockets.drop();
+      await device.#sockets.drop();
       await kernel.nbdDisconnect(device.#index);
       throw error;
     }
@@ -221,7 +225,7 @@ export class KernelDevice {
     // Without answers the kernel would never come out of it.
     await Promise.race([this.#resizing?.catch(() => undefined), abandoned]);
     await Promise.race([this.#sockets.stop(), abandoned]);
-    this.#sockets.drop();
+    await this.#sockets.drop();
   }
 
   /**
@@ -232,10 +236,11 @@ export class KernelDevice {
   async disconnect(giveBack?: () => Promise<void>): Promise<void> {
     const { kernel, nodes, identifier, exportName } = this.options;
     // The kernel would otherwise wait for room in a socket that this process has stopped to read.
-    this.#sockets.drop();
-    if (this.#state === 'gone' || nodes.identifierOf(this.#index) !== identifier) return;
+    const dropped = this.#sockets.drop();
+    if (this.#state === 'gone' || nodes.identifierOf(this.#index) !== identifier) return dropped;
     this.#state = 'gone';
     nodes.removeLink(this.#index, exportName);
+    await dropped;
     await kernel.nbdDisconnect(this.#index);
     await giveBack?.();
     await nodes.untilGone(this.#index, identifier, GONE_LIMIT_MS);

@@ -13,15 +13,23 @@ import { NbdSession } from './nbd-session.js';
 /** 'disconnected': the kernel said goodbye, as when somebody disconnects the device; 'lost': it did not. */
 export type SocketEnd = 'disconnected' | 'lost';
 
+/** A socket that is served, wherever that is. */
+export interface ServedSocket {
+  /** Takes in nothing more, answers what is in flight, then closes: the kernel keeps what it has not sent. */
+  stop(): Promise<void>;
+  /** At once: the kernel asks again on the next socket. Resolves when nothing more is read or answered. */
+  destroy(): Promise<void>;
+}
+
 export interface KernelSocketEvents {
-  closed(socket: KernelSocket, how: SocketEnd, reason: string): void;
+  closed(how: SocketEnd, reason: string): void;
   requestFailed(kind: string, error: BlockError): void;
 }
 
 /** The kernel reads no structured replies. */
 const AGREED = { replyKind: 'simple', extendedHeaders: false, metaContexts: [] } as const;
 
-export class KernelSocket {
+export class KernelSocket implements ServedSocket {
   readonly #socket: Socket;
   readonly #session: NbdSession;
   #reason = 'the kernel closed the socket';
@@ -56,11 +64,10 @@ export class KernelSocket {
     });
     this.#socket.on('close', () => {
       this.#session.abandon();
-      events.closed(this, this.#session.saidGoodbye ? 'disconnected' : 'lost', this.#reason);
+      events.closed(this.#session.saidGoodbye ? 'disconnected' : 'lost', this.#reason);
     });
   }
 
-  /** Takes in nothing more, answers what is in flight, then closes: the kernel keeps what it has not sent. */
   async stop(): Promise<void> {
     await this.#session.stop();
     this.#socket.end(() => {
@@ -68,10 +75,10 @@ export class KernelSocket {
     });
   }
 
-  /** At once: the kernel asks again on the next socket. */
-  destroy(): void {
+  destroy(): Promise<void> {
     this.#session.abandon();
     this.#socket.destroy();
+    return Promise.resolve();
   }
 
   #receive(chunk: Buffer): void {

@@ -1,16 +1,20 @@
 /**
  * One NBD client from its first byte to its last: the handshake with its time limit, TLS in the middle of it where
- * that is asked for, then a session. Bytes are understood by nbd-server-helpers; here they only meet the socket.
+ * that is asked for, then a session (client-session.ts), here or in the thread of its volume. Bytes are understood by
+ * nbd-server-helpers; here they only meet the socket.
  */
 import type { Socket } from 'node:net';
-import { NbdProtocolError, ServerHandshake, type HandshakeOutcome } from 'nbd-server-helpers';
+import { NbdProtocolError, ServerHandshake } from 'nbd-server-helpers';
+import type { PacedBlockDevice } from '../block/block-device.js';
 import type { BlockError } from '../block/block-error.js';
 import type { Clock } from '../runtime/clock.js';
 import { ClientExports, type ExportAccess } from './client-exports.js';
-import type { ExportClient, ExportTable } from './export-table.js';
-import { NbdSession } from './nbd-session.js';
+import { handOver, isUnix, type Transmission } from './client-handover.js';
+import { ClientSession, lossOf, type ClientEvents, type ServedClient } from './client-session.js';
+import type { Export, ExportClient, ExportTable } from './export-table.js';
 import type { ReplyBudget } from './reply-budget.js';
-import { tlsSentence, type TlsDoor, type TlsOutcome } from './tls-door.js';
+import type { SessionHost } from './session-host.js';
+import type { TlsDoor, TlsOutcome } from './tls-door.js';
 
 export interface ConnectionLimits {
   /** A client that has not chosen an export by then is disconnected. */
@@ -52,7 +56,9 @@ export class NbdConnection implements ExportClient {
   readonly #handshake: ServerHandshake;
   readonly #clientExports: ClientExports;
   #names: readonly string[] = [];
-  #session: NbdSession | undefined;
+  #client: ServedClient | undefined;
+  /** The same, if it is served in this thread. */
+  #session: ClientSession | undefined;
   #exportName = '';
   /** With which the session was opened. */
   #right: 'read' | 'write' | undefined;
@@ -83,16 +89,14 @@ export class NbdConnection implements ExportClient {
       this.#fail(`no export was chosen within ${limits.handshakeTimeoutMs} ms`);
     });
     socket.setNoDelay(true);
-    socket.on('close', () => {
-      this.#onClose();
-    });
+    socket.on('close', this.#onClose);
     this.#listenTo(socket);
     socket.write(this.#handshake.begin());
   }
 
   stop(): Promise<void> {
-    if (this.#session === undefined) this.destroy();
-    this.#stopped ??= this.#session?.stop() ?? Promise.resolve();
+    if (this.#client === undefined) this.destroy();
+    this.#stopped ??= this.#client?.stop() ?? Promise.resolve();
     return this.#stopped;
   }
 
@@ -103,7 +107,7 @@ export class NbdConnection implements ExportClient {
 
   /** There are new rules: ends a client that has more than they give it. @returns whether it did */
   endUnallowed(): boolean {
-    if (this.#session === undefined) return false;
+    if (this.#client === undefined) return false;
     const right = this.#clientExports.rightTo(this.#exportName);
     if (right === this.#right || right === 'write') return false;
     this.#fail(
@@ -113,6 +117,7 @@ export class NbdConnection implements ExportClient {
   }
 
   destroy(): void {
+    this.#client?.destroy();
     this.#socket.destroy();
   }
 
@@ -122,10 +127,15 @@ export class NbdConnection implements ExportClient {
     socket.on('error', this.#onError);
   }
 
+  #listenNoMore(socket: Socket): void {
+    socket.off('data', this.#receive);
+    socket.off('end', this.#onEnd);
+    socket.off('error', this.#onError);
+  }
+
   readonly #receive = (chunk: Buffer): void => {
     try {
-      if (this.#session === undefined) this.#negotiate(chunk);
-      else this.#session.receive(chunk);
+      this.#negotiate(chunk);
     } catch (error) {
       if (!(error instanceof NbdProtocolError)) throw error;
       this.#fail(error.message);
@@ -157,9 +167,7 @@ export class NbdConnection implements ExportClient {
    */
   #startTls(): void {
     const plain = this.#socket;
-    plain.off('data', this.#receive);
-    plain.off('end', this.#onEnd);
-    plain.off('error', this.#onError);
+    this.#listenNoMore(plain);
     // TLS tells what goes wrong; what is left is the acknowledgement, whose loss it notices too.
     plain.on('error', () => undefined);
     this.protection.door?.enter(plain, (outcome) => {
@@ -181,69 +189,98 @@ export class NbdConnection implements ExportClient {
     this.#listenTo(outcome.socket);
   }
 
-  #beginSession(outcome: Extract<HandshakeOutcome, { kind: 'transmission' }>): void {
+  #beginSession(outcome: Transmission): void {
     const { exportName } = outcome.session;
     const entry = this.exports.find(exportName);
     const device = entry === undefined ? undefined : this.#clientExports.deviceOf(entry);
     this.#unregister = this.exports.register(exportName, this);
-    if (device === undefined || this.#unregister === undefined) {
+    if (entry === undefined || device === undefined || this.#unregister === undefined) {
       this.#fail(`export ${exportName} was removed`);
       return;
     }
     this.#exportName = exportName;
     this.#right = this.#clientExports.rightTo(exportName);
-    const socket = this.#socket;
-    this.#session = new NbdSession({
-      socket,
+    this.#listenNoMore(this.#socket);
+    const { host } = entry;
+    // TLS cannot change its thread, and a narrower device is not there.
+    const isPlain = this.protection.door === undefined && device === entry.device;
+    if (host !== undefined && isPlain) this.#serveThere(host, outcome);
+    else this.#serveHere(entry, device, outcome);
+    if (this.#client === undefined) return;
+    this.events.opened(exportName, this.#names);
+    this.#session?.begin(outcome.leftover);
+  }
+
+  #serveHere(entry: Export, device: PacedBlockDevice, { session }: Transmission): void {
+    const { exportName } = session;
+    const { replyBudget, payloadBytesMax, idleTimeoutMs = Infinity } = this.limits;
+    entry.host?.clientsHere(1);
+    const unregister = this.#unregister;
+    this.#unregister = () => {
+      unregister?.();
+      entry.host?.clientsHere(-1);
+    };
+    this.#client = this.#session = new ClientSession({
+      socket: this.#socket,
       device,
-      agreed: outcome.session,
-      budget: this.limits.replyBudget,
-      payloadBytesMax: this.limits.payloadBytesMax,
+      agreed: session,
+      budget: replyBudget,
+      payloadBytesMax,
       isEncrypted: this.protection.door !== undefined,
-      hasOtherConnections: isUnix(socket)
+      hasOtherConnections: isUnix(this.#socket)
         ? () => this.exports.clientCount(exportName) > 1
         : () => false,
-      onDropped: (reason) => {
-        this.events.protocolError(`export ${exportName}: ${reason}`);
+      idleTimeoutMs,
+      events: this.#clientEvents(exportName),
+    });
+  }
+
+  /**
+   * Whoever cannot be handed over is not served: requests of one client must not come on different ways to the volume,
+   * where one that it had given up could come after newer ones.
+   */
+  #serveThere(host: SessionHost, outcome: Transmission): void {
+    const socket = this.#socket;
+    socket.off('close', this.#onClose);
+    this.#client = handOver(socket, outcome, host, {
+      ...this.#clientEvents(outcome.session.exportName),
+      closed: this.#onClose,
+    });
+    if (this.#client !== undefined) return;
+    socket.on('error', this.#onError);
+    socket.on('close', this.#onClose);
+    this.#fail('its connection could not be given to the thread of its volume');
+  }
+
+  #clientEvents(exportName: string): ClientEvents {
+    return {
+      failed: (reason) => {
+        this.#fail(reason);
       },
-      onRefused: (request, error) => {
-        const kind = 'kind' in request ? request.kind : `command ${request.command}`;
+      lost: (reason) => {
+        this.events.protocolError(reason);
+      },
+      requestFailed: (kind, error) => {
         this.events.requestFailed(exportName, kind, error);
       },
-    });
-    this.events.opened(exportName, this.#names);
-    this.#watchIdleness(socket);
-    if (outcome.leftover.length > 0) this.#session.receive(outcome.leftover);
+    };
   }
 
-  /** By the socket's own timer, which what is sent or received puts off. */
-  #watchIdleness(socket: Socket): void {
-    const { idleTimeoutMs = Infinity } = this.limits;
-    if (idleTimeoutMs === Infinity) return;
-    socket.setTimeout(idleTimeoutMs, () => {
-      const isWaitedFor = this.#session?.isWaitedFor === true || socket.writableLength > 0;
-      if (isWaitedFor) socket.setTimeout(idleTimeoutMs);
-      else this.#fail(`it asked nothing for ${idleTimeoutMs} ms (nbd.idle_timeout)`);
-    });
-  }
-
-  /** The client closed its writing half: it waits for nothing but answers. */
+  /** In the middle of the handshake. */
   readonly #onEnd = (): void => {
-    if (this.#session === undefined) this.#socket.destroy();
-    else this.#session.finish();
+    this.#socket.destroy();
   };
 
   readonly #onError = (error: Error): void => {
-    const isOfTls = 'code' in error && String(error.code).startsWith('ERR_SSL_');
-    this.events.protocolError(isOfTls ? tlsSentence(error) : `connection lost: ${error.message}`);
+    this.events.protocolError(lossOf(error));
   };
 
-  #onClose(): void {
+  readonly #onClose = (): void => {
     this.#cancelTimeout();
     this.#unregister?.();
     this.#session?.abandon();
     this.events.closed();
-  }
+  };
 
   #fail(reason: string): void {
     if (this.#hasFailed) return;
@@ -251,10 +288,6 @@ export class NbdConnection implements ExportClient {
     this.events.protocolError(
       this.#exportName === '' ? reason : `export ${this.#exportName}: ${reason}`,
     );
-    this.#socket.destroy();
+    this.destroy();
   }
-}
-
-function isUnix(socket: Socket): boolean {
-  return socket.remoteFamily === undefined;
 }

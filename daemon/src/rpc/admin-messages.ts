@@ -72,6 +72,7 @@ export interface AttachmentMessage {
   attachedUnixMs: number;
   device: KernelDeviceMessage | undefined;
   standby: boolean;
+  worker: number;
 }
 
 export interface KernelDeviceMessage {
@@ -112,6 +113,7 @@ export interface DaemonMessage {
   insecure: boolean;
   certificateValidToMs: number;
   refusals: EventCount[];
+  workers: number;
 }
 
 export interface FailNowRequestMessage {

@@ -6,6 +6,12 @@ import bunyan from 'bunyan';
 
 export type Logger = bunyan;
 
+/** The part of it that says what has changed; in another thread it is something else. */
+export interface EventLog {
+  info(fields: object, message: string): void;
+  warn(fields: object, message: string): void;
+}
+
 /** @param level the least important one that is written */
 export function createLogger(program: string, level: bunyan.LogLevelString): Logger {
   // Whoever reads the log may go away, and come back as another process. Guests' disks do not depend on it.

@@ -38,6 +38,11 @@ export interface TlsIdentity {
   readonly facts: CertificateFacts;
 }
 
+/** What another thread needs to be the same to others: values without OpenSSL's objects. */
+export interface TlsTold extends Omit<TlsIdentity, 'secureContext'> {
+  readonly files: TlsFiles;
+}
+
 /** Files that cannot be used; the sentence names the setting, the file and the remedy. */
 export class TlsMaterialError extends Error {
   override readonly name = 'TlsMaterialError';
@@ -62,6 +67,20 @@ export class TlsMaterial {
     return new TlsMaterial(files, readIdentity(files, nowMs));
   }
 
+  /** In another thread; whoever reads the files there says so when there are others. */
+  static heard(told: TlsTold): TlsMaterial {
+    return new TlsMaterial(told.files, identityOf(told));
+  }
+
+  hear(told: TlsTold): void {
+    this.#replace(identityOf(told));
+  }
+
+  get told(): TlsTold {
+    const { contextOptions, facts } = this.#current;
+    return { files: this.files, contextOptions, facts };
+  }
+
   /** To be asked anew for each connection. */
   get current(): TlsIdentity {
     return this.#current;
@@ -69,8 +88,7 @@ export class TlsMaterial {
 
   /** Reads the files again; new connections use what they hold. @throws TlsMaterialError, and nothing changes */
   reload(nowMs: number): void {
-    this.#current = readIdentity(this.files, nowMs);
-    for (const listener of this.#listeners) listener(this.#current);
+    this.#replace(readIdentity(this.files, nowMs));
   }
 
   /** @returns ends it */
@@ -78,6 +96,15 @@ export class TlsMaterial {
     this.#listeners.add(listener);
     return () => this.#listeners.delete(listener);
   }
+
+  #replace(identity: TlsIdentity): void {
+    this.#current = identity;
+    for (const listener of this.#listeners) listener(identity);
+  }
+}
+
+function identityOf({ contextOptions, facts }: TlsTold): TlsIdentity {
+  return { secureContext: tls.createSecureContext(contextOptions), contextOptions, facts };
 }
 
 function readIdentity(files: TlsFiles, nowMs: number): TlsIdentity {

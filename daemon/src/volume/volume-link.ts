@@ -157,6 +157,12 @@ export class VolumeLink {
   }
 
   async #acquireLease(round: number): Promise<void> {
+    const { claiming } = this.options;
+    if (claiming !== undefined) {
+      await claiming();
+      // Closed meanwhile: nobody would give up a lease that is taken over now.
+      if (round !== this.#round) return;
+    }
     const generation = await this.#lease.acquire(this.#volumeId);
     if (round !== this.#round) return;
     this.#lease.hold(generation);

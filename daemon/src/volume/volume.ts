@@ -6,12 +6,13 @@
  */
 import { BlockError } from '../block/block-error.js';
 import { failed, onlyLooks, type BlockRequest } from '../block/block-request.js';
-import type { BlockCompletion, PacedBlockDevice } from '../block/block-device.js';
+import type { BlockCompletion } from '../block/block-device.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { checkRequest } from '../block/request-check.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { OpenedFrame } from '../rpc/storage-messages.js';
 import type { StorageSession } from '../transport/storage-client.js';
+import type { AttachedVolume } from './attached-volume.js';
 import { Deadline, undrained, untilIdle } from './drain-deadline.js';
 import { JobPipeline } from './job-pipeline.js';
 import { ReadAhead } from './read-ahead.js';
@@ -22,7 +23,7 @@ import type { VolumeOptions } from './volume-options.js';
 import { isTakenOver, moveTo, refusalOf, type VolumeState } from './volume-state.js';
 import { Waiters } from './waiters.js';
 
-export class Volume implements PacedBlockDevice {
+export class Volume implements AttachedVolume {
   readonly #link: VolumeLink;
   readonly #pipeline: JobPipeline;
   readonly #readAhead: ReadAhead;

@@ -21,10 +21,10 @@ export interface LeaseOptions {
   readonly readOnly: boolean;
   readonly takeOver: boolean;
   /**
-   * Absent: the lease is acquired at once. Else the volume is only read, without a lease, until `claim`; this is called
-   * before the lease is then taken over, and may throw.
+   * Absent: the lease is acquired at once. Else the volume is only read, without a lease, until `claim`; this has to have
+   * ended before the lease is then taken over (volume-link.ts), and may throw.
    */
-  readonly claiming?: (() => void) | undefined;
+  readonly claiming?: (() => void | Promise<void>) | undefined;
   /** The generation of what waits to be replayed; 0 if nothing does. */
   readonly expectedGeneration: number;
 }
@@ -69,10 +69,9 @@ export class WriterLease {
     this.#takesOver = true;
   }
 
-  /** @returns the generation, which counts when it was given to `hold` */
+  /** After `claiming`. @returns the generation, which counts when it was given to `hold` */
   async acquire(volumeId: string): Promise<number> {
-    const { client, attachmentId, description, expectedGeneration, claiming } = this.options;
-    claiming?.();
+    const { client, attachmentId, description, expectedGeneration } = this.options;
     const lost = this.#lost;
     const call = client.acquireLease({
       volumeId,

@@ -24,13 +24,25 @@ export const ROOM_IMPORTS = {
     ...['block', 'runtime'],
   ],
   admin: ['volume', 'frontend', 'transport', 'rpc', 'config', 'security', 'block', 'runtime'],
+  workers: [
+    ...['admin', 'frontend', 'volume', 'transport', 'rpc', 'config', 'security'],
+    ...['block', 'runtime'],
+  ],
   cli: [
     ...['transport', 'rpc', 'config', 'security', 'nbd-server-helpers', 'blkferry-kernel'],
     ...['block', 'runtime'],
   ],
   bin: [
-    ...['nbd-server-helpers', 'frontend', 'volume', 'transport', 'storage-node', 'admin', 'cli'],
-    ...['rpc', 'http2', 'config', 'security', 'runtime', 'block'],
+    ...[
+      'nbd-server-helpers',
+      'frontend',
+      'volume',
+      'transport',
+      'storage-node',
+      'admin',
+      'workers',
+    ],
+    ...['cli', 'rpc', 'http2', 'config', 'security', 'runtime', 'block'],
   ],
 };
 

@@ -60,7 +60,7 @@ let endings: (() => void)[] = [];
 afterEach(async () => {
   for (const end of endings) end();
   disk.completeAll();
-  for (const socket of sockets) socket.destroy();
+  for (const socket of sockets) await socket.destroy();
   const connected = new Set((await nbdStatus()).map(({ index }) => index));
   for (const index of indices) if (connected.has(index)) await nbdDisconnect(index);
   disk = new Disk();
@@ -197,7 +197,7 @@ describe('nbdReconfigure', { skip: missingNbd() }, () => {
         dead.push(event.index);
       }),
     );
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) await socket.destroy();
     await until('the kernel says that the link is dead', SLOW_MS, () => dead.includes(index));
     const written = writeAt(index, 0, Buffer.alloc(4096, 7));
     await withSockets(1, (socketFds) =>
@@ -288,7 +288,7 @@ describe('nbdWatch', { skip: missingNbd() }, () => {
     endings.push(await nbdWatch((event) => second.push(event.index)));
     endFirst();
     endFirst();
-    for (const socket of sockets) socket.destroy();
+    for (const socket of sockets) await socket.destroy();
     await until('the second hears it', SLOW_MS, () => second.includes(index));
     assert.deepEqual(first, []);
   });

@@ -31,6 +31,7 @@ before(async () => {
     adminHandlers({
       attachments: bench.attachments,
       protection: { insecure: true },
+      workers: 1,
       deviceProblem: () => Promise.resolve('no such device'),
       nbdListeners: () => ['unix:/run/nbd.sock', '127.0.0.1:10809'],
       defaultNode: 'pretend:1',

@@ -8,17 +8,21 @@ import bunyan from 'bunyan';
 import { DeviceKeeper } from '#daemon/admin/device-keeper.js';
 import { AttachmentFile } from '#daemon/admin/attachment-file.js';
 import { Attachments } from '#daemon/admin/attachments.js';
+import type { AttachmentOpener } from '#daemon/admin/opened-volume.js';
 import { VolumeOpener } from '#daemon/admin/volume-opener.js';
 import { submitAsync, type PacedBlockDevice } from '#daemon/block/block-device.js';
 import { writeRequest } from '#daemon/block/block-request.js';
-import { readDaemonConfig } from '#daemon/config/daemon-config.js';
+import { readDaemonConfig, type DaemonConfig } from '#daemon/config/daemon-config.js';
 import { DeviceNodes } from '#daemon/frontend/device-node.js';
 import { ExportTable, type ExportClient } from '#daemon/frontend/export-table.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import { StoragePool } from '#daemon/transport/storage-pool.js';
+import type { VolumeThread } from '#daemon/workers/volume-thread.js';
+import { VolumeThreads } from '#daemon/workers/volume-threads.js';
 import { attachRequest } from '#test/support/attach-request.js';
 import { PretendKernel } from '#test/support/pretend-kernel.js';
 import { PretendNode } from '#test/support/pretend-node.js';
+import { pretendWorker } from '#test/support/pretend-worker.js';
 
 export const ATTACH_V1 = attachRequest('v1');
 
@@ -35,6 +39,8 @@ export interface LogRecord {
 }
 
 export class AttachmentBench {
+  /** Where volumes live: in two workers, or in this thread. test/unit/workers has them there. */
+  static hasWorkers = false;
   readonly node = new PretendNode();
   /** Of the volume of the same name at pretend:2. */
   readonly otherNode = new PretendNode();
@@ -89,7 +95,7 @@ export class AttachmentBench {
     });
     this.attachments = new Attachments({
       file: new AttachmentFile(this.folder),
-      opener: new VolumeOpener(config, pool, logger),
+      opener: this.#opener(config, pool, logger),
       exports: this.exports,
       devices,
       logger,
@@ -100,6 +106,13 @@ export class AttachmentBench {
       wallClock: () => 5,
     });
     return this.attachments;
+  }
+
+  #opener(config: DaemonConfig, pool: StoragePool, logger: bunyan): AttachmentOpener {
+    const opener = new VolumeOpener(config, pool, logger);
+    if (!AttachmentBench.hasWorkers) return opener;
+    const worker = (number: number): VolumeThread => pretendWorker(number, config, pool, logger);
+    return new VolumeThreads([worker(1), worker(2)], opener);
   }
 
   get stateFile(): string {

@@ -23,6 +23,7 @@ export function attachment(fields: Partial<AttachmentMessage> = {}): AttachmentM
     attachmentId: 'attachment-1',
     readOnly: false,
     standby: false,
+    worker: 0,
     generation: 7,
     state: 'active',
     detail: '',
@@ -69,6 +70,7 @@ export class FakeDaemon implements AdminClient {
   detachReply: DetachReplyMessage = { absent: false, discardedBytes: 0 };
   existed = false;
   deviceProblem = '';
+  workers = 1;
   requestsFailed = 0;
   stateAfterFailNow: AttachmentMessage['state'] | undefined;
   closed = 0;
@@ -116,6 +118,7 @@ export class FakeDaemon implements AdminClient {
       deviceProblem: this.deviceProblem,
       ...this.protection,
       refusals: this.refusals,
+      workers: this.workers,
     }));
   }
 

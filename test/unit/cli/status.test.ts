@@ -25,6 +25,18 @@ describe('blkferry status', () => {
     assert.ok(widthOf(stdout) <= 80, stdout);
   });
 
+  it('says how many workers there are, and in which of them an attachment is', async () => {
+    const world = new FakeSurroundings();
+    world.daemon.workers = 3;
+    world.daemon.attachments = [attachment({ worker: 2 })];
+    const { stdout } = await world.run('status');
+    assert.match(stdout, / 85 MiB of memory, 3 workers\n/);
+    assert.match((await world.run('show v1')).stdout, /^worker +2$/m);
+    const without = new FakeSurroundings();
+    without.daemon.attachments = [attachment()];
+    assert.doesNotMatch((await without.run('show v1')).stdout, /^worker/m);
+  });
+
   it('asks every node once: the default one, those of the attachments, those named', async () => {
     const world = new FakeSurroundings();
     world.daemon.attachments = [

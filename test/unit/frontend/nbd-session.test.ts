@@ -164,7 +164,7 @@ describe('NbdSession of a client that went away', () => {
     const device = new NarrowDevice();
     const ended = new Promise<string>((resolve) => {
       new KernelSocket(daemonEnd, device, {
-        closed: (_socket, how, reason) => {
+        closed: (how, reason) => {
           resolve(`${how}: ${reason}`);
         },
         requestFailed: () => undefined,

@@ -127,6 +127,7 @@ const attachment: AttachmentMessage = {
   clientCount: 4,
   counters,
   attachedUnixMs: 5,
+  worker: 6,
   device: {
     path: '/dev/nbd3',
     link: '/dev/blkferry/e',
@@ -175,6 +176,7 @@ const daemon: DaemonMessage = {
   insecure: true,
   certificateValidToMs: 4,
   refusals: [eventCount],
+  workers: 5,
 };
 
 /** Every message of the unary calls that has fields, by its full name. */
@@ -280,6 +282,7 @@ describe('the message codec', () => {
       clientCount: 0,
       counters: undefined,
       attachedUnixMs: 0,
+      worker: 0,
       device: undefined,
     });
     const none = encodeMessage(lookupType('blkferry.storage.v1.Volume'), {

@@ -37,6 +37,19 @@ describe('TlsMaterial', () => {
     assert.ok(facts.validToMs > Date.now());
   });
 
+  it('is the same in another thread, which is told values only, and follows when it is told others', () => {
+    const material = TlsMaterial.load(good, Date.now());
+    const there = TlsMaterial.heard(structuredClone(material.told));
+    assert.deepEqual(there.current.facts, material.current.facts);
+    assert.deepEqual(there.current.contextOptions, material.current.contextOptions);
+    const subjects: string[] = [];
+    there.onReplaced(({ facts }) => subjects.push(facts.subject));
+    const other = TlsMaterial.load(authority.issue({ name: 'node-b' }), Date.now());
+    there.hear(structuredClone(other.told));
+    assert.deepEqual(subjects, ['CN=node-b']);
+    assert.equal(there.current.facts.subject, 'CN=node-b');
+  });
+
   it('names the setting and the file that is not there', () => {
     for (const [setting, key] of [
       ['tls.certificate', 'certificate'],

@@ -116,6 +116,38 @@ describe('Volume on standby', () => {
     assert.deepEqual([write.done, node.takeOvers], [true, [true]]);
   });
 
+  it('does not take the lease before it has been written down, however long that takes', async () => {
+    let written: () => void = () => undefined;
+    const { volume, node } = await openVolume({
+      claiming: () =>
+        new Promise<void>((resolve) => {
+          written = resolve;
+        }),
+    });
+    const write = started(volume, writeRequest(0, block(1)));
+    await settle();
+    assert.deepEqual([write.done, node.takeOvers], [false, []]);
+    written();
+    await settle();
+    assert.deepEqual([write.done, node.takeOvers], [true, [true]]);
+  });
+
+  it('takes no lease that nobody would give up: closed while that is being written down', async () => {
+    let written: () => void = () => undefined;
+    const { volume, node } = await openVolume({
+      claiming: () =>
+        new Promise<void>((resolve) => {
+          written = resolve;
+        }),
+    });
+    started(volume, writeRequest(0, block(1)));
+    await settle();
+    await volume.close();
+    written();
+    await settle();
+    assert.deepEqual(node.takeOvers, []);
+  });
+
   it('waits for a node that is away, and takes the lease over when it is back', async () => {
     const { volume, node, clock } = await standby();
     node.away = new StorageError('unavailable', 'connection refused');

@@ -21,7 +21,7 @@ export async function openVolume(
     node?: PretendNode;
     readOnly?: boolean;
     takeOver?: boolean;
-    claiming?: () => void;
+    claiming?: () => void | Promise<void>;
     replayBytesMax?: number;
   } = {},
 ): Promise<Bench> {
