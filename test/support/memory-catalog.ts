@@ -19,7 +19,7 @@ import {
 import type { BlockCompletion } from '#daemon/block/block-device.js';
 import { REQUEST_BYTES_MAX, type DeviceFacts } from '#daemon/block/device-facts.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
-import { FlushFailure } from '#daemon/storage-node/backend/flush-failure.js';
+import { FlushFailure } from '#daemon/block/flush-failure.js';
 import type { BackendVolume } from '#daemon/storage-node/backend/backend.js';
 import type { Catalog, NewVolume } from '#daemon/storage-node/catalog.js';
 import type { VolumeRecord } from '#daemon/storage-node/volume-record.js';

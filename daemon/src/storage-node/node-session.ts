@@ -23,7 +23,7 @@ import { checkRequest } from '../block/request-check.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
-import { FlushFailure } from './backend/flush-failure.js';
+import { FlushFailure } from '../block/flush-failure.js';
 import { FlushOrder } from './flush-order.js';
 
 /** A reply frame is closed when it has this much, so that the client can begin with it. */

@@ -18,9 +18,14 @@ import { newCounters } from '../volume/volume-counters.js';
 import { UNKNOWN_FACTS } from '../volume/volume-facts.js';
 import type { VolumeState } from '../volume/volume-state.js';
 import { Waiters } from '../volume/waiters.js';
-import { heardError } from './told-error.js';
-import { heardResult, toldRequest, transferred, type ToldRequest } from './told-request.js';
-import type { ToldResult } from './told-request.js';
+import { heardError } from '../threads/told-error.js';
+import {
+  heardResult,
+  toldRequest,
+  transferred,
+  type ToldRequest,
+} from '../threads/told-request.js';
+import type { ToldResult } from '../threads/told-request.js';
 import type { Answer, VolumeAct, VolumeStatus } from './worker-messages.js';
 
 /** The way to the volume. */

@@ -11,7 +11,7 @@ import {
   type HeardRequest,
   type ToldRequest,
   type ToldResult,
-} from './told-request.js';
+} from '../threads/told-request.js';
 
 export class RequestRow {
   readonly #waiting: HeardRequest[] = [];

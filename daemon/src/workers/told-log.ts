@@ -1,6 +1,6 @@
 /** The log of a worker: its records are written by the main thread, in their order. */
 import type { EventLog } from '../runtime/logger.js';
-import { loggedError } from './told-error.js';
+import { loggedError } from '../threads/told-error.js';
 import type { FromWorker, Post } from './worker-messages.js';
 
 export function toldLog(post: Post<FromWorker>): EventLog {

@@ -7,7 +7,7 @@ import type { OpenedVolume, OpenOptions } from '../admin/opened-volume.js';
 import type { EventLog } from '../runtime/logger.js';
 import { RemoteSessions, type SessionLine } from './remote-sessions.js';
 import { RemoteVolume, type LineLimits } from './remote-volume.js';
-import { toldError } from './told-error.js';
+import { toldError } from '../threads/told-error.js';
 import type {
   Answer,
   FromWorker,

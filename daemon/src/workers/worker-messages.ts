@@ -14,8 +14,8 @@ import type { SocketEnd } from '../frontend/kernel-socket.js';
 import type { TlsTold } from '../security/tls-material.js';
 import type { VolumeAmounts } from '../volume/attached-volume.js';
 import type { VolumeState } from '../volume/volume-state.js';
-import type { ToldError } from './told-error.js';
-import type { ToldRequest, ToldResult } from './told-request.js';
+import type { ToldError } from '../threads/told-error.js';
+import type { ToldRequest, ToldResult } from '../threads/told-request.js';
 
 /** What a worker knows from its beginning. */
 export interface WorkerSettings {

@@ -5,8 +5,8 @@ import type { VolumeAmounts } from '../volume/attached-volume.js';
 import { UNKNOWN_FACTS } from '../volume/volume-facts.js';
 import type { Volume } from '../volume/volume.js';
 import { RequestRow } from './request-row.js';
-import { toldError } from './told-error.js';
-import type { ToldRequest, ToldResult } from './told-request.js';
+import { toldError } from '../threads/told-error.js';
+import type { ToldRequest, ToldResult } from '../threads/told-request.js';
 import type { Answer, VolumeAct, VolumeStatus } from './worker-messages.js';
 import type { Neighbours } from './worker-sessions.js';
 

@@ -16,17 +16,18 @@ export const ROOM_IMPORTS = {
   security: ['runtime'],
   config: ['rpc', 'block', 'runtime'],
   rpc: ['http2', 'security', 'block', 'runtime'],
+  threads: ['rpc', 'block'],
   transport: ['rpc', 'security', 'block', 'runtime'],
   volume: ['transport', 'rpc', 'block', 'runtime'],
   frontend: ['volume', 'nbd-server-helpers', 'blkferry-kernel', 'security', 'block', 'runtime'],
   'storage-node': [
     ...['rpc', 'config', 'security', 'nbd-server-helpers', 'blkferry-kernel'],
-    ...['block', 'runtime'],
+    ...['threads', 'block', 'runtime'],
   ],
   admin: ['volume', 'frontend', 'transport', 'rpc', 'config', 'security', 'block', 'runtime'],
   workers: [
     ...['admin', 'frontend', 'volume', 'transport', 'rpc', 'config', 'security'],
-    ...['block', 'runtime'],
+    ...['threads', 'block', 'runtime'],
   ],
   cli: [
     ...['transport', 'rpc', 'config', 'security', 'nbd-server-helpers', 'blkferry-kernel'],
@@ -53,6 +54,9 @@ export const ROOM_IMPORTS = {
 export const NARROW_IMPORTS = {
   config: {
     rpc: ['node-address.ts'],
+  },
+  threads: {
+    rpc: ['storage-error.ts'],
   },
   volume: {
     transport: ['storage-client.ts'],

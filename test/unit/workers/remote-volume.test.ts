@@ -7,8 +7,8 @@ import { DONE, failed, readRequest, writeRequest } from '#daemon/block/block-req
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import { newCounters } from '#daemon/volume/volume-counters.js';
 import { UNKNOWN_FACTS } from '#daemon/volume/volume-facts.js';
-import { toldError } from '#daemon/workers/told-error.js';
-import { toldResult } from '#daemon/workers/told-request.js';
+import { toldError } from '#daemon/threads/told-error.js';
+import { toldResult } from '#daemon/threads/told-request.js';
 import { RemoteVolume } from '#daemon/workers/remote-volume.js';
 import type { Answer } from '#daemon/workers/worker-messages.js';
 

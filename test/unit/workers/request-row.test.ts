@@ -5,7 +5,7 @@ import type { BlockCompletion, PacedBlockDevice } from '#daemon/block/block-devi
 import { DONE, readRequest, type BlockRequest } from '#daemon/block/block-request.js';
 import { UNKNOWN_FACTS } from '#daemon/volume/volume-facts.js';
 import { RequestRow } from '#daemon/workers/request-row.js';
-import { toldRequest } from '#daemon/workers/told-request.js';
+import { toldRequest } from '#daemon/threads/told-request.js';
 
 /** Has room for so many, and calls back whoever waits for some as soon as it has answered one. */
 class NarrowDevice implements PacedBlockDevice {

@@ -1,6 +1,6 @@
 /** A backend whose volumes are spread over the workers: everything of a volume is done by the thread that has it. */
 import type { BackendVolume, StorageBackend, VolumeIdentity } from '../backend/backend.js';
-import { heardError } from './told-error.js';
+import { heardError } from '../../threads/told-error.js';
 import type { BackendCall, CallAnswer } from './worker-messages.js';
 
 /** The part of a worker that a backend uses. */

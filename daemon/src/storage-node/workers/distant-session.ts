@@ -13,7 +13,7 @@ import { warnOfBreach } from '../session-breach.js';
 import type { EnteringSession } from '../session-entry.js';
 import type { SessionHost } from '../session-host.js';
 import { DistantVolume } from './distant-volume.js';
-import { toldError } from './told-error.js';
+import { toldError } from '../../threads/told-error.js';
 import type { Post, ToWorker } from './worker-messages.js';
 
 export class DistantSession implements EnteringSession {

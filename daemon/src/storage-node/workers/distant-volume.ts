@@ -8,7 +8,7 @@ import { failed, type BlockRequest } from '../../block/block-request.js';
 import type { BlockCompletion } from '../../block/block-device.js';
 import type { DeviceFacts } from '../../block/device-facts.js';
 import type { BackendVolume } from '../backend/backend.js';
-import { heardError } from './told-error.js';
+import { heardError } from '../../threads/told-error.js';
 import type { BackendCall, CallAnswer } from './worker-messages.js';
 
 /** The part of a worker that its volumes use. */

@@ -8,12 +8,17 @@ import { failed } from '../../block/block-request.js';
 import { checkRequest } from '../../block/request-check.js';
 import { StorageError } from '../../rpc/storage-error.js';
 import type { BackendVolume, StorageBackend } from '../backend/backend.js';
-import { FlushFailure } from '../backend/flush-failure.js';
+import { FlushFailure } from '../../block/flush-failure.js';
 import type { TableSession } from '../session-table.js';
 import { failureSentence } from '../volume-failure.js';
 import { resizeSentence } from '../volume-resize.js';
-import { toldError } from './told-error.js';
-import { heardRequest, toldResult, transferred, type ToldRequest } from './told-request.js';
+import { toldError } from '../../threads/told-error.js';
+import {
+  heardRequest,
+  toldResult,
+  transferred,
+  type ToldRequest,
+} from '../../threads/told-request.js';
 import type { BackendCall, CallAnswer, FromWorker, Post } from './worker-messages.js';
 
 export interface HeldDevice {
@@ -49,19 +54,20 @@ export class WorkerDevices {
     }
   }
 
-  submit(requestId: number, deviceId: number, told: ToldRequest): void {
+  submit(deviceId: number, told: ToldRequest): void {
     const held = this.require(deviceId);
     const request = heardRequest(told);
+    const { requestId } = request;
     // The size may be another one than the main thread knew.
     const refusal = checkRequest(request, held.device.facts);
     if (refusal !== undefined) {
-      this.post({ kind: 'completed', requestId, result: toldResult(failed(refusal)) });
+      this.post({ kind: 'completed', result: toldResult(requestId, failed(refusal)) });
       return;
     }
     held.device.submit(request, ({ kind }, result) => {
-      const answer = toldResult(result);
+      const answer = toldResult(requestId, result);
       held.device.reclaim?.(result.payload);
-      this.post({ kind: 'completed', requestId, result: answer }, transferred(answer));
+      this.post({ kind: 'completed', result: answer }, transferred([answer]));
       const { error } = result;
       if (error !== undefined && (kind === 'flush' || error instanceof FlushFailure))
         this.flushFailed(held, error);

@@ -15,8 +15,8 @@ import type { WarningFields } from '../../runtime/repeated-warnings.js';
 import type { Caller } from '../access-caller.js';
 import type { VolumeIdentity } from '../backend/backend.js';
 import type { SessionLimits } from '../node-session.js';
-import type { ToldError } from './told-error.js';
-import type { ToldRequest, ToldResult } from './told-request.js';
+import type { ToldError } from '../../threads/told-error.js';
+import type { ToldRequest, ToldResult } from '../../threads/told-request.js';
 
 /** What a worker knows from its beginning. */
 export interface WorkerSettings {
@@ -71,12 +71,7 @@ export type ToWorker =
   | { readonly kind: 'end' | 'drain'; readonly sessionId: number; readonly reason: ToldError }
   | { readonly kind: 'resized'; readonly sessionId: number; readonly sizeBytes: number }
   | { readonly kind: 'call'; readonly callId: number; readonly call: BackendCall }
-  | {
-      readonly kind: 'submit';
-      readonly requestId: number;
-      readonly deviceId: number;
-      readonly request: ToldRequest;
-    }
+  | { readonly kind: 'submit'; readonly deviceId: number; readonly request: ToldRequest }
   /** For a sign of life, which is `alive`. */
   | { readonly kind: 'ask' }
   | { readonly kind: 'stop' };
@@ -93,7 +88,7 @@ export type FromWorker =
   | { readonly kind: 'gone'; readonly sessionId: number }
   | { readonly kind: 'flush-failed'; readonly deviceId: number; readonly error: ToldError }
   | { readonly kind: 'answer'; readonly callId: number; readonly answer: CallAnswer }
-  | { readonly kind: 'completed'; readonly requestId: number; readonly result: ToldResult }
+  | { readonly kind: 'completed'; readonly result: ToldResult }
   | {
       readonly kind: 'log';
       readonly level: 'info' | 'warn';

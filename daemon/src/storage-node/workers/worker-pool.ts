@@ -19,7 +19,7 @@ import type { SessionHost } from '../session-host.js';
 import { flushFailed } from '../volume-failure.js';
 import { DistantBackend } from './distant-backend.js';
 import { DistantSession } from './distant-session.js';
-import { toldError } from './told-error.js';
+import { toldError } from '../../threads/told-error.js';
 import type { FromWorker, WorkerSettings } from './worker-messages.js';
 import { WorkerThread } from './worker-thread.js';
 

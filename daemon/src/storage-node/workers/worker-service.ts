@@ -14,7 +14,7 @@ import type { ServiceLog } from '../service-options.js';
 import type { EnteringSession, SessionEntry, StreamHost } from '../session-entry.js';
 import { SessionStream } from '../session-stream.js';
 import { DistantEntry } from './distant-entry.js';
-import { heardStorageError } from './told-error.js';
+import { heardStorageError } from '../../threads/told-error.js';
 import { WorkerConnections } from './worker-connections.js';
 import { WorkerDevices } from './worker-devices.js';
 import type { FromWorker, Post, ToWorker, WorkerSettings } from './worker-messages.js';
@@ -91,7 +91,7 @@ export class WorkerService implements StreamHost {
         void this.#answer(message);
         return true;
       case 'submit':
-        this.#devices.submit(message.requestId, message.deviceId, message.request);
+        this.#devices.submit(message.deviceId, message.request);
         return true;
       case 'ask':
         this.post({ kind: 'alive' });

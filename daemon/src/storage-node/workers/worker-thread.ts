@@ -9,8 +9,13 @@ import type { BlockCompletion } from '../../block/block-device.js';
 import type { BackendVolume, VolumeIdentity } from '../backend/backend.js';
 import type { BackendThread } from './distant-backend.js';
 import { DistantVolume, type VolumeThread } from './distant-volume.js';
-import { heardError, type ToldError } from './told-error.js';
-import { heardResult, toldRequest, transferred, type ToldResult } from './told-request.js';
+import { heardError, type ToldError } from '../../threads/told-error.js';
+import {
+  heardResult,
+  toldRequest,
+  transferred,
+  type ToldResult,
+} from '../../threads/told-request.js';
 import type { BackendCall, CallAnswer, FromWorker, ToWorker } from './worker-messages.js';
 
 export class WorkerThread implements VolumeThread, BackendThread {
@@ -83,8 +88,8 @@ export class WorkerThread implements VolumeThread, BackendThread {
     this.#requests.set(requestId, (result) => {
       complete(request, heardResult(result));
     });
-    const told = toldRequest(request);
-    this.post({ kind: 'submit', requestId, deviceId, request: told }, transferred(told));
+    const told = toldRequest(requestId, request);
+    this.post({ kind: 'submit', deviceId, request: told }, transferred([told]));
   }
 
   /** Whether it has answered what the last call asked; asks again if so. */
@@ -116,7 +121,7 @@ export class WorkerThread implements VolumeThread, BackendThread {
         taken(this.#calls, message.callId)?.(message.answer);
         return;
       case 'completed':
-        taken(this.#requests, message.requestId)?.(message.result);
+        taken(this.#requests, message.result.requestId)?.(message.result);
         return;
       case 'flush-failed':
         this.#hearFailure(message.deviceId, message.error);

@@ -19,7 +19,7 @@ import type { StorageBackend } from '#daemon/storage-node/backend/backend.js';
 import type { StreamHost } from '#daemon/storage-node/session-entry.js';
 import { SessionStream } from '#daemon/storage-node/session-stream.js';
 import { DistantEntry } from '#daemon/storage-node/workers/distant-entry.js';
-import { toldRequest } from '#daemon/storage-node/workers/told-request.js';
+import { toldRequest } from '#daemon/threads/told-request.js';
 import { WorkerDevices } from '#daemon/storage-node/workers/worker-devices.js';
 import type { FromWorker } from '#daemon/storage-node/workers/worker-messages.js';
 import { FakeClock, settle } from '#test/support/fake-clock.js';
@@ -215,7 +215,7 @@ describe('a device in a worker that cannot be made durable', () => {
     await worker.open();
     const { call } = await worker.admitted();
     worker.device.flushError = new BlockError('ENOSPC', 'full');
-    worker.devices.submit(5, DEVICE_ID, toldRequest(flushRequest()));
+    worker.devices.submit(DEVICE_ID, toldRequest(5, flushRequest()));
     assert.deepEqual(worker.words, ['stream', 'open', 'completed', 'flush-failed']);
     assert.match(call.ends[0] ?? '', /durable: full; free space where/);
   });
@@ -241,7 +241,7 @@ describe('a device in a worker that cannot be made durable', () => {
     const worker = new PretendWorker();
     await worker.open();
     await worker.device.resize(4096);
-    worker.devices.submit(5, DEVICE_ID, toldRequest(writeRequest(4096, BLOCK)));
+    worker.devices.submit(DEVICE_ID, toldRequest(5, writeRequest(4096, BLOCK)));
     const [answer] = worker.said;
     assert.ok(answer?.kind === 'completed');
     const { error } = answer.result;

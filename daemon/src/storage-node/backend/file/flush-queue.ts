@@ -7,7 +7,7 @@
  */
 import fs from 'node:fs';
 import type { BlockError } from '../../../block/block-error.js';
-import { FlushFailure } from '../flush-failure.js';
+import { FlushFailure } from '../../../block/flush-failure.js';
 
 type Done = (error: BlockError | undefined) => void;
 

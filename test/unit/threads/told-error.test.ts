@@ -3,12 +3,8 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BlockError } from '#daemon/block/block-error.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
-import { FlushFailure } from '#daemon/storage-node/backend/flush-failure.js';
-import {
-  heardError,
-  heardStorageError,
-  toldError,
-} from '#daemon/storage-node/workers/told-error.js';
+import { FlushFailure } from '#daemon/block/flush-failure.js';
+import { heardError, heardStorageError, toldError } from '#daemon/threads/told-error.js';
 
 function passed(error: unknown): Error {
   return heardError(structuredClone(toldError(error)));

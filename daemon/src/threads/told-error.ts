@@ -1,14 +1,18 @@
-/** Errors as values that pass between threads: a copied Error is one of no class, without errno and kind. */
+/** Errors as values that pass between threads: a copied Error is one of no class, without errno, kind and code. */
 import { BlockError, type BlockErrno } from '../block/block-error.js';
 import { StorageError, type StorageErrorKind } from '../rpc/storage-error.js';
+import { FlushFailure } from '../block/flush-failure.js';
 
 export type ToldError =
-  | { readonly of: 'block'; readonly errno: BlockErrno; readonly reason: string }
+  | { readonly of: 'flush' | 'block'; readonly errno: BlockErrno; readonly reason: string }
   | { readonly of: 'storage'; readonly kind: StorageErrorKind; readonly reason: string }
   | { readonly of: 'system'; readonly code: string | undefined; readonly reason: string };
 
 export function toldError(error: unknown): ToldError {
-  if (error instanceof BlockError) return { of: 'block', errno: error.errno, reason: error.reason };
+  if (error instanceof BlockError) {
+    const { errno, reason } = error;
+    return { of: error instanceof FlushFailure ? 'flush' : 'block', errno, reason };
+  }
   if (error instanceof StorageError)
     return { of: 'storage', kind: error.kind, reason: error.message };
   if (!(error instanceof Error)) return { of: 'system', code: undefined, reason: String(error) };
@@ -19,6 +23,8 @@ export function toldError(error: unknown): ToldError {
 /** The same class, errno, kind or code, and sentence. */
 export function heardError(told: ToldError): Error {
   switch (told.of) {
+    case 'flush':
+      return new FlushFailure(told.errno, told.reason);
     case 'block':
       return new BlockError(told.errno, told.reason);
     case 'storage':
@@ -28,6 +34,10 @@ export function heardError(told: ToldError): Error {
       return Object.assign(new Error(reason), code === undefined ? {} : { code });
     }
   }
+}
+
+export function heardStorageError(told: ToldError): StorageError {
+  return StorageError.from(heardError(told));
 }
 
 /** For log records: bunyan shows it as it shows an Error. */

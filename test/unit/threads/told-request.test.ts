@@ -1,4 +1,4 @@
-/** What passes between threads is the same on the other side: errors with class, errno and kind, data without what lies around it. */
+/** Requests that pass between threads: their data comes along without what lies around it, and holes stay holes. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BlockError } from '#daemon/block/block-error.js';
@@ -11,55 +11,13 @@ import {
   writeRequest,
 } from '#daemon/block/block-request.js';
 import { isZeroPiece, zeroPiece } from '#daemon/block/zeroes.js';
-import { StorageError } from '#daemon/rpc/storage-error.js';
-import { heardError, toldError } from '#daemon/workers/told-error.js';
-import { toldLog } from '#daemon/workers/told-log.js';
 import {
   heardRequest,
   heardResult,
   toldRequest,
   toldResult,
   transferred,
-} from '#daemon/workers/told-request.js';
-import type { FromWorker } from '#daemon/workers/worker-messages.js';
-
-describe('errors as values', () => {
-  it('keep errno and sentence of a failed request', () => {
-    const error = heardError(
-      structuredClone(toldError(new BlockError('ENOSPC', 'the disk is full'))),
-    );
-    assert.ok(error instanceof BlockError);
-    assert.deepEqual([error.errno, error.reason], ['ENOSPC', 'the disk is full']);
-  });
-
-  it('keep kind and sentence of a failed call', () => {
-    const error = heardError(structuredClone(toldError(new StorageError('fenced', 'taken over'))));
-    assert.ok(error instanceof StorageError);
-    assert.deepEqual([error.kind, error.message], ['fenced', 'taken over']);
-  });
-
-  it('keep the code of one of the system, and the words of anything else', () => {
-    const error = heardError(toldError(Object.assign(new Error('no file'), { code: 'ENOENT' })));
-    assert.deepEqual([(error as NodeJS.ErrnoException).code, error.message], ['ENOENT', 'no file']);
-    assert.equal(heardError(toldError('what')).message, 'what');
-  });
-
-  it('are in log records as the log shows errors', () => {
-    const said: FromWorker[] = [];
-    const log = toldLog((message) => said.push(structuredClone(message)));
-    const error = new StorageError('unavailable', 'away');
-    log.warn({ event: 'release_failed', error }, 'not given up');
-    const { name, message, stack } = error;
-    assert.deepEqual(said, [
-      {
-        kind: 'log',
-        level: 'warn',
-        fields: { event: 'release_failed', error: { name, message, stack } },
-        message: 'not given up',
-      },
-    ]);
-  });
-});
+} from '#daemon/threads/told-request.js';
 
 describe('requests as values', () => {
   it('carry their data in memory of their own, in one piece', () => {
