@@ -150,7 +150,7 @@ export const DAEMON_SETTINGS = {
   workers: integer(
     1,
     { min: 1, max: 64 },
-    'Threads that serve attached volumes; each volume lives in one of them with its clients and its device, in that which has the fewest when it is attached. 1: everything is done by the main thread. With more, a busy volume leaves those of other threads their speed, and one processor core for each and one for all else is the most that can be used. Clients over TLS are served by the main thread, and go through it to their volume. Each costs about 27 MiB.',
+    'Threads that serve attached volumes; each volume lives in one of them with its clients and its device, in that which has the fewest when it is attached. 1: everything is done by the main thread. With more, a busy volume leaves those of other threads their speed, and one processor core for each and one for all else is the most that can be used. Clients over TLS are served by the main thread, and go through it to their volume. Each costs about 27 MiB while idle and 100 MiB when busy.',
   ),
   shutdown_timeout: duration(
     20 * SECOND,
