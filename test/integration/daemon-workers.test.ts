@@ -13,6 +13,7 @@ import { flushRequest, joined, readRequest, writeRequest } from '#daemon/block/b
 import { attachRequest } from '#test/support/attach-request.js';
 import { BlkferryStack } from '#test/support/blkferry-stack.js';
 import { NbdClient } from '#test/support/nbd-client.js';
+import { until } from '#test/support/served-node.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const MIB = 1024 * 1024;
@@ -112,10 +113,9 @@ describe('blkferryd with two workers', () => {
     await submitAsync(client, readRequest(0, 512));
     const closed = new Promise((resolve) => client.socket.once('close', resolve));
     await closed;
-    assert.match(
-      stack.daemon.stderr(),
-      /export vol1: it asked nothing for 2000 ms \(nbd\.idle_timeout\)/,
-    );
+    const told = /export vol1: it asked nothing for 2000 ms \(nbd\.idle_timeout\)/;
+    // By the main thread, which hears of it after the client.
+    await until(() => told.test(stack.daemon.stderr()));
   });
 
   it('tells new clients the size of a volume that has grown', async () => {

@@ -25,6 +25,9 @@ import { WaitingRequests } from './waiting-requests.js';
 /** Of a turn's reads that go on; then what is there is taken in, and where there is no room for it the reading ends. */
 const UNTAKEN_BYTES_MAX = 2 * 1024 * 1024;
 
+/** For a client to read its last answers and go; it has been told that there is nothing more. */
+export const PARTING_MS = 10_000;
+
 /** What must not come after something newer. */
 const CHANGES: ReadonlySet<number> = new Set([NBD_CMD.WRITE, NBD_CMD.TRIM, NBD_CMD.WRITE_ZEROES]);
 
@@ -245,7 +248,19 @@ export class NbdSession {
     if (this.#state === 'serving' || this.#state === 'gone') return;
     if (this.isWaitedFor) return;
     this.#replies.flush();
-    if (!this.#socket.writableEnded) this.#socket.end();
+    if (!this.#socket.writableEnded) this.#part();
     this.#stopped?.();
+  }
+
+  /** The client has its answers. What it still sends is for nobody; it is read so that its end is seen. */
+  #part(): void {
+    const socket = this.#socket;
+    socket.end();
+    socket.resume();
+    const timer = setTimeout(() => socket.destroy(), PARTING_MS);
+    timer.unref();
+    socket.once('close', () => {
+      clearTimeout(timer);
+    });
   }
 }

@@ -3,6 +3,7 @@
  * another connection and written newer data since, as the kernel and qemu do: nothing of before may come after that.
  */
 import assert from 'node:assert/strict';
+import { once } from 'node:events';
 import fs from 'node:fs';
 import net from 'node:net';
 import path from 'node:path';
@@ -12,7 +13,7 @@ import { DONE, type BlockRequest } from '#daemon/block/block-request.js';
 import { UNKNOWN_FACTS } from '#daemon/volume/volume-facts.js';
 import { KernelSocket } from '#daemon/frontend/kernel-socket.js';
 import type { NbdSessionOptions } from '#daemon/frontend/nbd-session-options.js';
-import { NbdSession } from '#daemon/frontend/nbd-session.js';
+import { NbdSession, PARTING_MS } from '#daemon/frontend/nbd-session.js';
 import { isPeerGone } from '#daemon/frontend/peer-presence.js';
 import { request, write } from '#test/support/nbd-bytes.js';
 import { until } from '#test/support/served-node.js';
@@ -241,6 +242,43 @@ describe('NbdSession at its end', () => {
   });
 });
 
+describe('NbdSession that was stopped', () => {
+  function stopped(): { client: net.Socket; closed: Promise<unknown>; stop: () => Promise<void> } {
+    const [clientEnd, serverEnd] = socketPair();
+    const client = new net.Socket({ fd: clientEnd, allowHalfOpen: true });
+    const device = new NarrowDevice();
+    const { session, socket } = newSession(serverEnd, device);
+    socket.on('data', (chunk: Buffer) => {
+      session.receive(chunk);
+    });
+    const closed = once(socket, 'close').then(() => {
+      assert.deepEqual(device.fills, []);
+    });
+    client.resume();
+    return { client, closed, stop: () => session.stop() };
+  }
+
+  it('takes in nothing more, and sees that the client goes', async () => {
+    const { client, closed, stop } = stopped();
+    await stop();
+    client.write(writes(0));
+    client.end();
+    await closed;
+  });
+
+  it('ends a client that does not go', async (t) => {
+    t.mock.timers.enable({ apis: ['setTimeout'] });
+    const { client, closed, stop } = stopped();
+    client.once('end', () => {
+      t.mock.timers.tick(PARTING_MS);
+    });
+    client.write(writes(0));
+    await stop();
+    await closed;
+    client.destroy();
+  });
+});
+
 /** @returns the client's end of a unix socket on which the device is served; the client has other connections */
 function serve(device: PacedBlockDevice, onClose?: (session: NbdSession) => void): number {
   const [clientEnd, serverEnd] = socketPair();
@@ -260,7 +298,7 @@ function serve(device: PacedBlockDevice, onClose?: (session: NbdSession) => void
 function newSession(
   fd: number,
   device: PacedBlockDevice,
-  different: Partial<NbdSessionOptions>,
+  different: Partial<NbdSessionOptions> = {},
 ): { session: NbdSession; socket: net.Socket } {
   const socket = new net.Socket({ fd, readable: true, writable: true });
   const session = new NbdSession({
