@@ -73,12 +73,12 @@ describe('holes between node and daemon', { skip: whyHolesAreUnknown() }, () => 
     assert.ok(relay.passedBytes - beforeBytes < MOVED_BYTES_MAX);
   });
 
-  it('data between them moves once', async () => {
+  it('data behind one moves once', async () => {
     const data = Buffer.alloc(128 * 1024, 0xa5);
     await submitAsync(volume, writeRequest(72 * MIB, data));
     const beforeBytes = relay.passedBytes;
-    const expected = Buffer.concat([Buffer.alloc(MIB), data, Buffer.alloc(7 * MIB - data.length)]);
-    assert.ok(joined(await read(71 * MIB, 8 * MIB)).equals(expected));
+    const expected = Buffer.concat([Buffer.alloc(MIB), data]);
+    assert.ok(joined(await read(71 * MIB, expected.length)).equals(expected));
     const movedBytes = relay.passedBytes - beforeBytes;
     assert.ok(movedBytes >= data.length && movedBytes < data.length + 4096, String(movedBytes));
   });

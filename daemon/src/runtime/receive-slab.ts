@@ -15,6 +15,9 @@ const SLAB_BYTES_MAX = 256 * 1024;
 /** A read gets at least a quarter of a slab or this, or another: many small reads share one, large ones are not cut. */
 const ROOM_BYTES = 16 * 1024;
 
+/** What is received in a turn of the event loop; Node would read 32 times. Others have their turn then. */
+const TURN_BYTES = 1024 * 1024;
+
 /** Node's own, 64 KiB, among them. */
 const SLAB_SIZES: ReadonlySet<number> = new Set(
   Array.from({ length: 5 }, (_, doublings) => SLAB_BYTES_MIN * 2 ** doublings),
@@ -67,11 +70,23 @@ export function filledItsRoom({ byteOffset, length, buffer }: Buffer): boolean {
  */
 export function readIntoSlab(socketOf: () => Socket): OnReadOpts {
   const slab = new ReceiveSlab();
+  let turnBytes = 0;
+  const nextTurn = (): void => {
+    const socket = socketOf();
+    // As the reading ended by itself: whoever paused it meanwhile goes on with it.
+    if (!socket.isPaused()) socket.resume();
+  };
   return {
     buffer: () => slab.offer(),
     callback: (bytes) => {
-      socketOf().emit('data', slab.take(bytes));
-      return true;
+      const chunk = slab.take(bytes);
+      socketOf().emit('data', chunk);
+      if (!filledItsRoom(chunk)) turnBytes = 0;
+      else turnBytes += bytes;
+      if (turnBytes < TURN_BYTES) return true;
+      turnBytes = 0;
+      setImmediate(nextTurn);
+      return false;
     },
   };
 }

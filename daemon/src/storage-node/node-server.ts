@@ -58,7 +58,11 @@ export interface RunningNode {
 /** @throws StorageError when a setting is wrong or the address cannot be had */
 export async function startNode(options: NodeOptions): Promise<RunningNode> {
   checkLimits(options);
-  const service = new StorageService({ ...options, writeVerifier: newWriteVerifier() });
+  const service = new StorageService({
+    defer: setImmediate,
+    ...options,
+    writeVerifier: newWriteVerifier(),
+  });
   options.pool?.serve(service);
   const server = new Server(serverOptions(options.callLimits));
   // Nobody calls before there is a listener.

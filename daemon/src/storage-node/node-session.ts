@@ -2,18 +2,16 @@
  * One open session on the node: request batches in, to the backend, reply batches out. Values only: the
  * gRPC stream is session-stream.ts.
  *
- * A batch is looked through as a whole before any of it is executed. The generation is checked in the same
- * turn of the event loop in which the batch is executed: nothing of an older writer can be queued behind a
+ * A batch is looked through as a whole before any of it is executed. The generation is checked in each
+ * turn of the event loop in which some of it is executed: nothing of an older writer can be queued behind a
  * newer one. What completes in one turn is answered in one frame, so that batches stay batches on the way
  * back.
  */
 import {
   BLOCK_FLAG,
-  carriedBytes,
   changesContent,
   failed,
   payloadBytes,
-  type BlockRequest,
   type BlockResult,
 } from '../block/block-request.js';
 import type { BlockDevice } from '../block/block-device.js';
@@ -25,9 +23,16 @@ import { StorageError } from '../rpc/storage-error.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
 import { FlushFailure } from '../block/flush-failure.js';
 import { FlushOrder } from './flush-order.js';
+import { NodeJob, WaitingJobs } from './node-job.js';
+import { beyondLimits, notRising } from './session-breach.js';
 
 /** A reply frame is closed when it has this much, so that the client can begin with it. */
 export const REPLY_FRAME_BYTES_MAX = 512 * 1024;
+/**
+ * What is read and written for one session in a turn of the event loop: a fifth of a millisecond. Another session's
+ * request waits for so much, not for all that this one sent at once.
+ */
+const TURN_BYTES = 1024 * 1024;
 /** What an extent takes in a frame. */
 const EXTENT_BYTES = 9;
 /**
@@ -50,37 +55,14 @@ export interface NodeSessionOptions {
   readonly leavesHolesOut: boolean;
   /** @throws StorageError 'fenced' when the session's generation is not the volume's any more */
   readonly requireCurrent: () => void;
+  /** Runs work in the next turn of the event loop; absent: a batch is executed at once, however much it carries. */
+  readonly defer?: ((work: () => void) => void) | undefined;
+  /** As what `receive` throws, when that would have been in a later turn. */
+  readonly broken: (reason: StorageError) => void;
   /** Takes a frame of about so many bytes. */
   readonly send: (frame: ReplyBatchFrame, bytes: number) => void;
   /** A flush, or the one behind a FUA, failed: what was answered before may be lost. It is answered already. */
   readonly flushFailed: (error: BlockError) => void;
-}
-
-/** A request with what is needed to answer it. One shape for all, made once per request. */
-class NodeJob implements BlockRequest {
-  readonly kind: BlockRequest['kind'];
-  readonly offsetBytes: number;
-  readonly lengthBytes: number;
-  readonly flags: number;
-  readonly payload: readonly Buffer[];
-  readonly carriedBytes: number;
-  /** Of a change under way: see FlushOrder. */
-  section = -1;
-
-  constructor(
-    readonly sequence: number,
-    request: BlockRequest,
-    requestBytesMax: number,
-  ) {
-    this.kind = request.kind;
-    this.offsetBytes = request.offsetBytes;
-    this.lengthBytes = request.lengthBytes;
-    this.flags = request.flags;
-    this.payload = request.payload;
-    const bytes = carriedBytes(request);
-    // Longer than allowed: it will be refused, and carries nothing back.
-    this.carriedBytes = bytes > requestBytesMax ? 0 : bytes;
-  }
 }
 
 export class NodeSession {
@@ -90,6 +72,9 @@ export class NodeSession {
   /** Requests that the backend has. */
   #executing = 0;
   readonly #flushes = new FlushOrder<NodeJob>();
+  readonly #waiting = new WaitingJobs();
+  /** The next of them are executed in the next turn. */
+  #isDeferred = false;
   #sequences: number[] = [];
   #results: BlockResult[] = [];
   #replyBytes = 0;
@@ -126,22 +111,49 @@ export class NodeSession {
   receive(frame: RequestBatchFrame): void {
     if (this.#ended) return;
     this.options.requireCurrent();
+    this.#waiting.add(this.#admit(frame, this.facts));
+    if (!this.#isDeferred) this.#executeShare();
+  }
+
+  /** What a turn may carry; the rest comes in the next ones, so that other sessions have theirs between. */
+  #executeShare(): void {
     const { facts } = this;
-    const jobs = this.#admit(frame, facts);
+    let carriedBytes = 0;
     this.#receiving = true;
     try {
-      for (let index = 0; index < jobs.length; index += 1) {
-        const job = jobs[index];
-        // Ended: a flush among them failed.
-        if (job === undefined || this.#ended) break;
+      // Ended: a flush among them failed.
+      for (let job = this.#waiting.first; job !== undefined && !this.#ended;) {
+        if (carriedBytes >= TURN_BYTES && this.#deferred()) break;
+        carriedBytes += job.carriedBytes;
+        this.#waiting.shift();
         const refusal = checkRequest(job, facts);
         if (refusal === undefined) this.#execute(job);
         else this.#answer(job, failed(refusal));
+        job = this.#waiting.first;
       }
     } finally {
       this.#receiving = false;
       this.#sendReplies();
     }
+  }
+
+  /** @returns false where nothing can be put off */
+  #deferred(): boolean {
+    const { defer, requireCurrent, broken } = this.options;
+    if (defer === undefined) return false;
+    this.#isDeferred = true;
+    defer(() => {
+      this.#isDeferred = false;
+      if (this.#ended) return;
+      try {
+        requireCurrent();
+      } catch (error) {
+        broken(StorageError.from(error));
+        return;
+      }
+      this.#executeShare();
+    });
+    return true;
   }
 
   /** Answers what has completed; from then on nothing is executed or sent. The backend goes on unheard. */
@@ -278,19 +290,4 @@ function isDurabilityRequest({ kind, flags }: NodeJob): boolean {
 
 function wake(waiters: readonly (() => void)[]): void {
   for (const waiter of waiters) waiter();
-}
-
-function notRising(sequence: number, last: number): StorageError {
-  return new StorageError(
-    'invalid',
-    `request ${sequence} came after request ${last}: sequences must rise`,
-  );
-}
-
-function beyondLimits({ requestsInFlightMax, bytesInFlightMax }: SessionLimits): StorageError {
-  return new StorageError(
-    'exhausted',
-    `more than ${requestsInFlightMax} requests or ${bytesInFlightMax} bytes are unanswered; ` +
-      `the session was opened with these limits`,
-  );
 }

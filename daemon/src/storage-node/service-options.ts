@@ -5,7 +5,7 @@ import type { AuditLog } from '../runtime/audit-log.js';
 import type { RepeatedWarnings } from '../runtime/repeated-warnings.js';
 import type { AccessControl } from './access-control.js';
 import type { Catalog } from './catalog.js';
-import type { SessionLimits } from './node-session.js';
+import type { NodeSessionOptions, SessionLimits } from './node-session.js';
 
 /** The part of a bunyan logger that is used. Every record has an `event`, in the past tense. */
 export interface ServiceLog {
@@ -28,6 +28,8 @@ export interface StorageServiceOptions extends Partial<Protection> {
   /** Of one certificate, or without TLS of one machine; by default as many as there may be. */
   readonly sessionsPerClientMax?: number;
   readonly sessionLimits: SessionLimits;
+  /** As NodeSession's. */
+  readonly defer?: NodeSessionOptions['defer'];
   /** Threads that the volumes are spread over, shown only; absent: one. */
   readonly workers?: number;
   readonly log: ServiceLog;

@@ -1,5 +1,5 @@
 /** What is told of a client whose session sent what no client of ours sends, or not as it was sent. */
-import type { StorageError } from '../rpc/storage-error.js';
+import { StorageError } from '../rpc/storage-error.js';
 import type { Warnings } from '../runtime/repeated-warnings.js';
 import type { Caller } from './access-caller.js';
 
@@ -23,5 +23,26 @@ export function warnOfBreach(
     JSON.stringify([client, kind]),
     { event: 'session_broken', client, peer, volumeId, kind, reason },
     `a session of ${client} broke the protocol: ${reason}`,
+  );
+}
+
+export function notRising(sequence: number, last: number): StorageError {
+  return new StorageError(
+    'invalid',
+    `request ${sequence} came after request ${last}: sequences must rise`,
+  );
+}
+
+export function beyondLimits({
+  requestsInFlightMax,
+  bytesInFlightMax,
+}: {
+  readonly requestsInFlightMax: number;
+  readonly bytesInFlightMax: number;
+}): StorageError {
+  return new StorageError(
+    'exhausted',
+    `more than ${requestsInFlightMax} requests or ${bytesInFlightMax} bytes are unanswered; ` +
+      `the session was opened with these limits`,
   );
 }

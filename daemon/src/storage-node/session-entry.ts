@@ -7,7 +7,7 @@ import type { OpenFrame, VolumeMessage } from '../rpc/storage-messages.js';
 import type { Clock } from '../runtime/clock.js';
 import type { Warnings } from '../runtime/repeated-warnings.js';
 import type { BackendVolume } from './backend/backend.js';
-import type { SessionLimits } from './node-session.js';
+import type { NodeSessionOptions, SessionLimits } from './node-session.js';
 import type { ServiceLog } from './service-options.js';
 import type { TableSession } from './session-table.js';
 
@@ -47,6 +47,8 @@ export interface SessionEntry {
 export interface StreamHost {
   readonly clock: Clock;
   readonly sessionLimits: SessionLimits;
+  /** As NodeSession's. */
+  readonly defer: NodeSessionOptions['defer'];
   readonly log: ServiceLog;
   readonly refusals: Warnings;
   entryOf(session: EnteringSession): SessionEntry;

@@ -181,6 +181,10 @@ export class SessionStream implements EnteringSession {
       leavesHolesOut: open.takesHoles,
       limits: this.host.sessionLimits,
       requireCurrent,
+      defer: this.host.defer,
+      broken: (reason) => {
+        this.#break(reason);
+      },
       send: (frame, bytes) => {
         this.#send(frame, bytes);
       },

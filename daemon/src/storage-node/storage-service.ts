@@ -55,6 +55,7 @@ export class StorageService implements SessionHost, StreamHost {
   readonly clock: Clock;
   readonly log: ServiceLog;
   readonly sessionLimits: SessionLimits;
+  readonly defer: StorageServiceOptions['defer'];
   readonly #startedMs: number;
 
   constructor(readonly options: StorageServiceOptions) {
@@ -62,6 +63,7 @@ export class StorageService implements SessionHost, StreamHost {
     this.clock = clock;
     this.log = log;
     this.sessionLimits = options.sessionLimits;
+    this.defer = options.defer;
     this.refusals = options.refusals ?? new RepeatedWarnings(log, clock);
     const control = options.access ?? new AccessControl(undefined, this.refusals);
     this.gate = new AccessGate(control, catalog, this.sessions);

@@ -54,6 +54,7 @@ class Fixture {
       flushFailed: () => {
         this.flushFailures += 1;
       },
+      broken: () => undefined,
       ...options,
     });
   }

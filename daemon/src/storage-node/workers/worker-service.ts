@@ -21,6 +21,7 @@ import type { FromWorker, Post, ToWorker, WorkerSettings } from './worker-messag
 
 export class WorkerService implements StreamHost {
   readonly sessionLimits: SessionLimits;
+  readonly defer = setImmediate;
   readonly log: ServiceLog;
   readonly refusals: Warnings;
   readonly #devices: WorkerDevices;

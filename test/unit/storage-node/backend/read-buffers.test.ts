@@ -36,29 +36,6 @@ describe('ReadBuffers', () => {
     assert.equal(buffers.spareBytes, 0);
   });
 
-  it('takes one back that went out in pieces, with its first piece and once', () => {
-    const buffers = new ReadBuffers();
-    const one = buffers.take(MIB);
-    const pieces = [one.subarray(4096, 8192), one.subarray(MIB / 2)];
-    buffers.cut(one, pieces);
-    buffers.giveBack([one]);
-    assert.equal(buffers.spareBytes, 0, 'it is out in pieces');
-    buffers.giveBack(pieces);
-    buffers.giveBack(pieces);
-    assert.equal(buffers.spareBytes, MIB);
-    assert.equal(buffers.take(MIB), one);
-  });
-
-  it('does not keep what was cut from a larger piece, nor what was not given out', () => {
-    const buffers = new ReadBuffers();
-    const small = buffers.take(4096);
-    buffers.cut(small, [small.subarray(0, 512)]);
-    const stranger = Buffer.alloc(MIB);
-    buffers.cut(stranger, [stranger.subarray(0, 512)]);
-    buffers.giveBack([small, stranger]);
-    assert.equal(buffers.spareBytes, 0);
-  });
-
   it('gives one of another length for another length', () => {
     const buffers = new ReadBuffers();
     buffers.giveBack([buffers.take(MIB)]);

@@ -82,6 +82,7 @@ class PretendWorker {
     const host: StreamHost = {
       clock: new FakeClock(),
       sessionLimits: { requestsInFlightMax: 100, bytesInFlightMax: REQUEST_BYTES_MAX },
+      defer: undefined,
       log: { info: () => undefined, warn: () => undefined },
       refusals: { warn: () => undefined },
       entryOf: (session) => {

@@ -17,11 +17,8 @@ export class ReadBuffers {
   /** Free to be read into, by length. */
   readonly #spares = new Map<number, Buffer[]>();
   #spareBytes = 0;
-  /**
-   * Large ones that were given out and not back, by what will come back of them; so nothing can come back twice, or that
-   * was never ours.
-   */
-  readonly #lent = new WeakMap<Buffer, Buffer>();
+  /** Large ones that were given out and not back; so nothing can come back twice, or that was never ours. */
+  readonly #lent = new WeakSet<Buffer>();
 
   /** Bytes kept for reads to come. */
   get spareBytes(): number {
@@ -40,17 +37,10 @@ export class ReadBuffers {
     return this.#slab.subarray(start, start + lengthBytes);
   }
 
-  /** Of this one only pieces go out. They come back together, none without the others. */
-  cut(buffer: Buffer, [first]: readonly Buffer[]): void {
-    if (first !== undefined && this.#lent.delete(buffer)) this.#lent.set(first, buffer);
-  }
-
-  /** Nobody sees these any more. What is not ours is left alone, such as the zeroes of a hole. */
+  /** Nobody sees these any more. */
   giveBack(buffers: readonly Buffer[]): void {
-    for (const piece of buffers) {
-      const buffer = this.#lent.get(piece);
-      if (buffer === undefined) continue;
-      this.#lent.delete(piece);
+    for (const buffer of buffers) {
+      if (!this.#lent.delete(buffer)) continue;
       if (this.#spareBytes + buffer.length > SPARE_BYTES_MAX) continue;
       this.#spareBytes += buffer.length;
       const spares = this.#spares.get(buffer.length);
@@ -66,12 +56,12 @@ export class ReadBuffers {
       // Others than are wanted now only take up the place of those.
       if (this.#spareBytes >= SPARE_BYTES_MAX / 2) this.#forget();
       const buffer = Buffer.allocUnsafeSlow(lengthBytes);
-      this.#lent.set(buffer, buffer);
+      this.#lent.add(buffer);
       return buffer;
     }
     this.#spareBytes -= lengthBytes;
     if (spares?.length === 0) this.#spares.delete(lengthBytes);
-    this.#lent.set(spare, spare);
+    this.#lent.add(spare);
     return spare;
   }
 
