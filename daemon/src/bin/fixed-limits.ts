@@ -12,6 +12,7 @@ import {
 import { REQUEST_BYTES_MAX } from '../block/device-facts.js';
 import type { FixedLimit } from '../config/print-config.js';
 import { RULES_MAX, RULE_FILE_BYTES_MAX } from '../config/rule-file.js';
+import { PARTING_MS } from '../frontend/nbd-session.js';
 import { OWED_BYTES_MAX } from '../frontend/reply-budget.js';
 import { HEADER_BLOCK_BYTES_MAX } from '../http2/header-block.js';
 import { REQUESTS_PER_BATCH_MAX } from '../rpc/batch-columns.js';
@@ -21,6 +22,8 @@ import {
   KEEPALIVE_TIMEOUT_MS,
   MESSAGE_BYTES_MAX,
 } from '../rpc/channel-options.js';
+import { HELLO_BYTES_MAX } from '../rpc/client-hello.js';
+import { LOOK_MS } from '../rpc/first-bytes.js';
 import { CALL_TIMEOUT_MS } from '../rpc/served-session.js';
 import { DEFAULT_PLACES } from '../rpc/server-door.js';
 import { CONTROL_BYTES_MAX } from '../rpc/session-connection.js';
@@ -99,6 +102,11 @@ export const DAEMON_LIMITS: readonly FixedLimit[] = [
     reason: 'One longest read. Beyond it nothing more is read from its socket.',
   },
   {
+    what: 'time for a client to go that is served no longer',
+    value: `${PARTING_MS / 1000}s`,
+    reason: 'It has all its answers by then, and reads that there is nothing more.',
+  },
+  {
     what: 'connections to the admin API',
     value: places(),
     reason: 'Commands come and go, and monitoring is one or two.',
@@ -121,6 +129,12 @@ export const NODE_LIMITS: readonly FixedLimit[] = [
     what: "a session's own connection: streams, bytes of headers, time until it says what it wants",
     value: `1, ${HEADER_BLOCK_BYTES_MAX / 1024}KiB, ${CALL_TIMEOUT_MS / 1000}s`,
     reason: 'It is for one session, whose headers have some hundred bytes and come at once.',
+  },
+  {
+    what: 'bytes of what a TLS client says first, in which a lane is looked for (workers above 1)',
+    value: `${HELLO_BYTES_MAX / 1024}KiB, ${LOOK_MS}ms`,
+    reason:
+      'With keys against quantum computers it has some 2 KiB. Who sends more, or later, has no lane.',
   },
   {
     what: "answers to pings and settings that a session's client does not read",

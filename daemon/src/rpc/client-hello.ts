@@ -17,7 +17,7 @@ const CLIENT_HELLO = 1;
 const VERSION_AND_RANDOM_BYTES = 34;
 const ALPN_EXTENSION = 16;
 /** Of the whole message. With keys against quantum computers it has some 2 KiB; who sends more has no lane. */
-const HELLO_BYTES_MAX = 8192;
+export const HELLO_BYTES_MAX = 8192;
 /** Over which it is cut: clients use one. Many small ones would cost us more than their sender. */
 const RECORDS_MAX = 4;
 

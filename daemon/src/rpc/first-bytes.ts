@@ -3,7 +3,7 @@ import type { Socket } from 'node:net';
 import type { Clock } from '../runtime/clock.js';
 
 /** Every client begins at once; who does not is somebody to wait for. */
-const LOOK_MS = 500;
+export const LOOK_MS = 500;
 
 /**
  * One of `found` and `other` is called, unless the socket closes before.
