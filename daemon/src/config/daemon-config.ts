@@ -115,7 +115,7 @@ export const DAEMON_SETTINGS = {
   busy_poll: integer(
     200,
     { min: 0, max: 1000 },
-    'Longest time, in microseconds, for which the daemon looks for the next request of a client that has one at a time, and for its answer, instead of sleeping: waking up takes longer than that. It does so only while such waits have been short, and for one busy volume. It costs processor time that nobody else wanted in that moment; 0 switches it off.',
+    'Longest time, in microseconds, for which the daemon looks for the next request of a client that has few at a time, and for answers, instead of sleeping: waking up takes longer than that. It does so only while such waits have been short, for eight requests at most, and for one busy volume. It costs processor time that nobody else wanted in that moment; 0 switches it off.',
   ),
   read_ahead: bytes(
     128 * KIB,

@@ -1,4 +1,4 @@
-/** Looking instead of sleeping: only while waits are short, for one request of one volume, and never for long. */
+/** Looking instead of sleeping: only while waits are short, for few requests of one volume, and never for long. */
 import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import { BusyPoll } from '#daemon/runtime/busy-poll.js';
@@ -80,15 +80,20 @@ describe('BusyPoll', () => {
     assert.ok(rounds(poll, turns, SHORT) >= 9);
   });
 
-  it('sleeps while several requests are on their way', () => {
+  it('looks while up to eight requests are on their way, and sleeps while more are', () => {
     const turns = new Turns();
     const poll = new BusyPoll(MAX, turns.timing);
     rounds(poll, turns, SHORT);
-    poll.asked(volume, 1);
-    poll.asked(volume, 2);
+    for (let unanswered = 1; unanswered <= 8; unanswered += 1) {
+      poll.asked(volume, unanswered);
+      assert.ok(turns.pass(100) >= 19, `${unanswered} are on their way`);
+    }
+    poll.asked(volume, 9);
     assert.ok(turns.pass(100) <= 1);
-    poll.answered(volume, 1);
+    poll.answered(volume, 8);
     assert.ok(turns.pass(100) <= 1);
+    poll.answered(volume, 7);
+    assert.ok(turns.pass(100) >= 19);
   });
 
   it('sleeps while several volumes are busy', () => {
