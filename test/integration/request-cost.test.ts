@@ -12,10 +12,11 @@ import { fileURLToPath } from 'node:url';
 import { submitAsync } from '#daemon/block/block-device.js';
 import { writeRequest } from '#daemon/block/block-request.js';
 import { NbdSession } from '#daemon/frontend/nbd-session.js';
+import { adopted } from '#daemon/runtime/adopted-socket.js';
 import { SYSTEM_CLOCK } from '#daemon/runtime/clock.js';
 import type { StorageClient } from '#daemon/transport/storage-client.js';
+import { ReplayFile } from '#daemon/volume/replay-file.js';
 import { ReplayLog } from '#daemon/volume/replay-log.js';
-import { MemoryReplayStore } from '#daemon/volume/replay-store.js';
 import { Volume } from '#daemon/volume/volume.js';
 import { costOf, type Cost } from '#test/support/cost-probe.js';
 import { READ, bytes, request, write } from '#test/support/nbd-bytes.js';
@@ -157,14 +158,15 @@ async function openDisk(
   scenario: Scenario,
 ): Promise<{ volume: Volume; disk: Disk }> {
   await client.createVolume({ name, sizeBytes: VOLUME_BYTES, blockBytes: 512, backend: '' });
-  const volume = newVolume(client, name, scenario.writeCache ?? false);
+  const folder = path.dirname(client.address.replace('unix:', ''));
+  const volume = newVolume(client, name, folder, scenario.writeCache ?? false);
   await volume.start();
   // What was never written costs a read next to nothing.
   if (scenario.isHole !== true)
     await submitAsync(volume, writeRequest(0, Buffer.alloc(4 * MIB, 7)));
-  const folder = path.dirname(client.address.replace('unix:', ''));
   const socketPath = path.join(folder, `${name.length}-${scenario.depth}-${scenario.bytes}.sock`);
-  const server = net.createServer((socket) => {
+  const server = net.createServer({ pauseOnConnect: true }, (accepted) => {
+    const socket = adopted(accepted);
     const session = new NbdSession({
       socket,
       device: volume,
@@ -201,7 +203,14 @@ function wireOf({ kind, bytes: length, depth }: Scenario): [Buffer, number] {
   return [bytes(...all), depth * (REPLY_HEADER_BYTES + dataBytes)];
 }
 
-function newVolume(client: StorageClient, volumeName: string, writeCache: boolean): Volume {
+function newVolume(
+  client: StorageClient,
+  volumeName: string,
+  folder: string,
+  writeCache: boolean,
+): Volume {
+  const owner = { volumeId: volumeName, attachmentId: 'cost', bootId: 'this' };
+  const { store } = ReplayFile.open(path.join(folder, 'replay', volumeName), owner);
   return new Volume({
     link: {
       ...{ client, volumeName, volumeId: undefined, attachmentId: 'cost', description: 'test' },
@@ -209,10 +218,7 @@ function newVolume(client: StorageClient, volumeName: string, writeCache: boolea
       ...{ clock: SYSTEM_CLOCK, random: Math.random },
     },
     limits: { queueDepth: 256, bytesMax: 64 * MIB },
-    replayLog: new ReplayLog(new MemoryReplayStore(), {
-      bytesMax: 2048 * MIB,
-      entriesMax: 100_000,
-    }),
+    replayLog: new ReplayLog(store, { bytesMax: 2048 * MIB, entriesMax: 100_000 }),
     writeCache,
     readAheadBytes: 128 * 1024,
     ioHoldTimeoutMs: 10_000,

@@ -183,6 +183,11 @@ export class PretendNode implements StorageClient {
     this.#events = undefined;
   }
 
+  /** What has been read, in memory of its own. */
+  answered(data: Buffer): Buffer {
+    return Buffer.from(data);
+  }
+
   #execute({ sequence, request }: Received): void {
     const events = this.#events;
     if (events === undefined) return;
@@ -200,7 +205,7 @@ export class PretendNode implements StorageClient {
         return {
           ...DONE,
           payload: [
-            Buffer.from(
+            this.answered(
               this.#held.subarray(offsetBytes, offsetBytes + lengthBytes - this.readBytesMissing),
             ),
           ],

@@ -44,6 +44,7 @@ export class RequestStream {
   /** Of the open request: its payload so far; undefined if the payload is thrown away. */
   #pieces: Buffer[] | undefined;
   readonly #smallPieces = new SmallPieces();
+  #keptBytes = 0;
 
   constructor(options: RequestStreamOptions) {
     this.#extendedHeaders = options.extendedHeaders;
@@ -65,6 +66,7 @@ export class RequestStream {
    */
   push(chunk: Buffer): NbdRequest[] {
     const requests: NbdRequest[] = [];
+    this.#keptBytes = 0;
     let at = 0;
     if (this.#open !== undefined) at = this.#takePayload(chunk, at, this.#open, requests);
     else if (this.#cutHeaderBytes > 0) at = this.#completeHeader(chunk, requests);
@@ -76,6 +78,11 @@ export class RequestStream {
       this.#cutHeaderBytes = chunk.copy(this.#cutHeader, 0, at);
     }
     return requests;
+  }
+
+  /** Of the chunk that was pushed last: bytes that payloads are views onto. Nothing else of it is looked at any more. */
+  get keptBytes(): number {
+    return this.#keptBytes;
   }
 
   /** Bytes received but not part of a complete request; 0 at a clean end. */
@@ -116,6 +123,7 @@ export class RequestStream {
       if (lengthBytes > this.#payloadBytesMax) request.oversized = true;
       else if (chunk.length - at >= lengthBytes) {
         request.payload = lengthBytes === 0 ? [] : [chunk.subarray(at, at + lengthBytes)];
+        this.#keptBytes += lengthBytes;
         requests.push(request);
         return at + lengthBytes;
       } else request.payload = this.#pieces = [];
@@ -149,7 +157,8 @@ export class RequestStream {
   ): number {
     const end = Math.min(chunk.length, at + this.#missingBytes);
     if (end > at && this.#pieces !== undefined) {
-      this.#smallPieces.append(this.#pieces, chunk.subarray(at, end));
+      const isKept = this.#smallPieces.append(this.#pieces, chunk.subarray(at, end));
+      if (isKept) this.#keptBytes += end - at;
     }
     this.#missingBytes -= end - at;
     if (this.#missingBytes === 0) {

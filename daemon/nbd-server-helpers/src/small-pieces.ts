@@ -17,17 +17,19 @@ export class SmallPieces {
   /**
    * Adds a piece to the end of the list, as it is or copied behind the last one. The last element may
    * be replaced by a longer one that begins with the same bytes.
+   *
+   * @returns whether the piece itself is in the list, rather than a copy
    */
-  append(pieces: Buffer[], piece: Buffer): void {
+  append(pieces: Buffer[], piece: Buffer): boolean {
     const last = pieces.at(-1);
     if (last === undefined || piece.length >= SMALL_PIECE_BYTES) {
       pieces.push(piece);
-      return;
+      return true;
     }
     const hasRoom = last === this.#used && last.length + piece.length <= SLAB_BYTES;
     if (!hasRoom && last.length >= SMALL_PIECE_BYTES) {
       pieces.push(piece);
-      return;
+      return true;
     }
     if (!hasRoom) {
       this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
@@ -36,5 +38,6 @@ export class SmallPieces {
     const end = last.length + piece.copy(this.#slab, last.length);
     this.#used = this.#slab.subarray(0, end);
     pieces[pieces.length - 1] = this.#used;
+    return false;
   }
 }

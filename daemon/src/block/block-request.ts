@@ -44,7 +44,8 @@ export interface BlockRequest {
   readonly flags: number;
   /**
    * The data of a write, in order, together `lengthBytes` long; empty for all other kinds.
-   * Whoever submits it gives it away for good: it is never changed again, also not after the answer.
+   * Whoever submits it gives it away for good: it does not change while anybody looks at it, also not after the answer.
+   * Whoever executes it lets go of it then (runtime/reused-memory.ts).
    */
   readonly payload: readonly Buffer[];
 }
@@ -62,8 +63,8 @@ export interface BlockResult {
   /** Why the request failed; undefined on success. */
   readonly error: BlockError | undefined;
   /**
-   * The data of a read, in order and never changed again, together `lengthBytes` long; empty otherwise. Holes are pieces
-   * of zeroes.ts.
+   * The data of a read, in order, together `lengthBytes` long; empty otherwise. Holes are pieces of zeroes.ts. It does
+   * not change while anybody looks at it; whoever gets it lets go of it at the end (runtime/reused-memory.ts).
    */
   readonly payload: readonly Buffer[];
   /**

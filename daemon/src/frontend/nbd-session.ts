@@ -16,6 +16,7 @@ import type { BlockResult } from '../block/block-request.js';
 import type { PacedBlockDevice } from '../block/block-device.js';
 import { NbdJob, toNbdJob, type AgreedFeatures } from './nbd-job.js';
 import type { NbdSessionOptions } from './nbd-session-options.js';
+import { letGo } from '../runtime/reused-memory.js';
 import { filledItsRoom } from '../runtime/receive-slab.js';
 import { isPeerGone } from './peer-presence.js';
 import { OWED_BYTES_MAX, type ReplyAccount } from './reply-budget.js';
@@ -90,6 +91,7 @@ export class NbdSession {
   receive(chunk: Buffer): void {
     if (this.#state !== 'serving') return;
     this.#waiting.push(this.#requests.push(chunk));
+    letGo(chunk, chunk.length - this.#requests.keptBytes);
     this.#untakenBytes += chunk.length;
     // A chunk that filled its room is rarely the end: what comes in this turn belongs to the same batch.
     const mayGoOn = this.options.isEncrypted === true || filledItsRoom(chunk);

@@ -1,4 +1,5 @@
 /** The replies of one NBD client, in the form that its connection agreed on. */
+import assert from 'node:assert/strict';
 import type { Socket } from 'node:net';
 import {
   READ_HEADER_BYTES_MAX,
@@ -13,16 +14,19 @@ import {
   type NegotiatedSession,
 } from 'nbd-server-helpers';
 import type { BlockError } from '../block/block-error.js';
-import type { BlockResult } from '../block/block-request.js';
+import { payloadBytes, type BlockResult } from '../block/block-request.js';
 import { isZeroPiece } from '../block/zeroes.js';
 import { NBD_ERRNO } from './nbd-errno.js';
 import type { NbdJob } from './nbd-job.js';
+import { letGo, letGoAll } from '../runtime/reused-memory.js';
 import { WriteGatherer } from '../runtime/write-gatherer.js';
 
 export class ReplyWriter {
   readonly #buffer: WriteGatherer;
   readonly #kind: NegotiatedSession['replyKind'];
   readonly #metaContextId: number;
+  /** Data that goes out from where it lies, since the last flush. */
+  #lying: Buffer[] = [];
 
   constructor(socket: Socket, agreed: Pick<NegotiatedSession, 'replyKind' | 'metaContexts'>) {
     this.#buffer = new WriteGatherer(socket);
@@ -32,7 +36,15 @@ export class ReplyWriter {
 
   /** Hands what was written to the socket. */
   flush(): void {
-    this.#buffer.flush();
+    if (this.#lying.length === 0) {
+      this.#buffer.flush();
+      return;
+    }
+    const written = this.#lying;
+    this.#lying = [];
+    this.#buffer.flush(() => {
+      letGoAll(written);
+    });
   }
 
   completed(job: NbdJob, result: BlockResult): void {
@@ -69,6 +81,8 @@ export class ReplyWriter {
 
   /** The data is at hand before the header is written: an error can always be told. */
   #read(job: NbdJob, data: readonly Buffer[]): void {
+    // The client would take what follows for the rest of it.
+    assert(payloadBytes(data) === job.lengthBytes, 'a read is as long as it was asked for');
     if (this.#kind !== 'simple' && data.some(isZeroPiece)) {
       const runs = runsOf(data);
       if (!job.isUndivided || runs.length === 1) {
@@ -92,7 +106,7 @@ export class ReplyWriter {
             job.lengthBytes,
           ),
     );
-    for (const piece of data) this.#buffer.push(piece);
+    for (const piece of data) this.#data(piece);
   }
 
   /** Data as it is, of holes their lengths. */
@@ -106,9 +120,14 @@ export class ReplyWriter {
       this.#buffer.advance(
         writeReadPart(kind, slab, at, cookieHigh, cookieLow, job.offsetBytes, part),
       );
-      if (!isHole) for (const piece of pieces) this.#buffer.push(piece);
+      if (!isHole) for (const piece of pieces) this.#data(piece);
       offsetBytes += lengthBytes;
     }
+  }
+
+  #data(piece: Buffer): void {
+    if (this.#buffer.push(piece)) letGo(piece);
+    else this.#lying.push(piece);
   }
 
   #blockStatus(job: NbdJob, result: BlockResult): void {

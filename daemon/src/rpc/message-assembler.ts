@@ -1,7 +1,9 @@
 /**
  * The messages of a gRPC stream (five bytes of prefix, then the message) out of its data, in the pieces in which they
- * were received. Nothing is copied but the prefix and what comes in tiny pieces.
+ * were received. Nothing is copied but the prefix and what comes in tiny pieces. Whoever gets a message lets go of its
+ * pieces (runtime/reused-memory.ts).
  */
+import { hold } from '../runtime/reused-memory.js';
 import { StorageError } from './storage-error.js';
 
 /** One byte that says whether the message is compressed, four of length. */
@@ -71,6 +73,7 @@ export class MessageAssembler {
   #keep(piece: Buffer): void {
     const last = this.#pieces.length - 1;
     if (piece.length >= SMALL_PIECE_BYTES || (last < 0 && this.#missingBytes === 0)) {
+      hold(piece);
       this.#pieces.push(piece);
       this.#slab = undefined;
       return;

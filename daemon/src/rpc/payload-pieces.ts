@@ -1,5 +1,6 @@
 /** The payload of a batch, which its requests or replies take one after the other, as views. */
 import { NO_PAYLOAD } from '../block/block-request.js';
+import { hold } from '../runtime/reused-memory.js';
 
 export class PayloadPieces {
   /** Bytes that nobody has taken yet. */
@@ -14,7 +15,7 @@ export class PayloadPieces {
     this.leftBytes = bytes;
   }
 
-  /** @param bytes at most `leftBytes` */
+  /** @param bytes at most `leftBytes` @returns views that are held for whoever gets them */
   take(bytes: number): readonly Buffer[] {
     if (bytes === 0) return NO_PAYLOAD;
     const views: Buffer[] = [];
@@ -22,7 +23,9 @@ export class PayloadPieces {
       const piece = this.pieces[this.#piece];
       if (piece === undefined) throw new Error('more was taken than there is');
       const end = Math.min(piece.length, this.#taken + missing);
-      views.push(piece.subarray(this.#taken, end));
+      const view = piece.subarray(this.#taken, end);
+      hold(view);
+      views.push(view);
       missing -= end - this.#taken;
       this.#taken = end;
       if (end === piece.length) {

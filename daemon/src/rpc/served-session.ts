@@ -8,6 +8,7 @@ import tls from 'node:tls';
 import { status } from './grpc-status.js';
 import type { HeaderField } from '../http2/header-field.js';
 import type { Clock } from '../runtime/clock.js';
+import { letGoAll } from '../runtime/reused-memory.js';
 import { KEEPALIVE_INTERVAL_MS } from './channel-options.js';
 import { SessionConnection } from './session-connection.js';
 import { ANSWER_HEADERS, endHeaders, headersRefusal, type CallEnd } from './session-headers.js';
@@ -148,6 +149,7 @@ export class ServedSession extends EventEmitter implements ServedCall {
     } catch (error) {
       frame = StorageError.from(error);
     }
+    letGoAll(pieces);
     this.emit('data', frame);
   }
 

@@ -7,6 +7,7 @@ import type { Socket } from 'node:net';
 import { status } from './grpc-status.js';
 import type { HeaderField } from '../http2/header-field.js';
 import { Http2Error, NotHttp2Error } from '../http2/http2-error.js';
+import { letGoAll } from '../runtime/reused-memory.js';
 import { SessionConnection } from './session-connection.js';
 import { endOf, requestHeaders, type CallEnd } from './session-headers.js';
 import { sessionMark } from './session-mark.js';
@@ -115,6 +116,7 @@ export class SessionCall extends EventEmitter {
     } catch (error) {
       frame = StorageError.from(error);
     }
+    letGoAll(pieces);
     this.emit('data', frame);
   }
 

@@ -11,10 +11,12 @@ import { writeFrameHeader } from '../http2/frame-writing.js';
 import type { HeaderField } from '../http2/header-field.js';
 import { Http2Error, type Http2ErrorCode } from '../http2/http2-error.js';
 import { STREAM_ID, SingleStream } from '../http2/single-stream.js';
+import { letGo } from '../runtime/reused-memory.js';
 import { WriteGatherer } from '../runtime/write-gatherer.js';
 import type { OutgoingMessage } from './batch-encoding.js';
 import { FLOW_CONTROL_WINDOW_BYTES, MESSAGE_BYTES_MAX } from './channel-options.js';
 import type { WindowSizes } from './http2-window.js';
+import { KeptEvents } from './kept-events.js';
 import { MessageAssembler } from './message-assembler.js';
 import { framedBytes, inPieces, writeWhole } from './message-writing.js';
 import { OutgoingQueue } from './outgoing-queue.js';
@@ -49,11 +51,8 @@ export class SessionConnection {
   #isOver = false;
   /** What comes in is not looked at any more. */
   #isDeaf = false;
-  #isPaused = false;
-  /** What came while it was paused, in order: messages, and how to tell what came behind them. */
-  readonly #kept: (readonly Buffer[] | (() => void))[] = [];
-  /** So many of those were handed on; whoever is told of one may pause and resume meanwhile. */
-  #keptDone = 0;
+  /** Messages, and what came behind them. */
+  readonly #kept = new KeptEvents();
   /** Of answers and windows that the kernel has not taken. */
   #controlBytes = 0;
   /** The socket ends when the queue is empty. */
@@ -70,7 +69,10 @@ export class SessionConnection {
   ) {
     this.#gatherer = new WriteGatherer(socket, GATHERED_BYTES);
     this.#assembler = new MessageAssembler(MESSAGE_BYTES_MAX, (pieces) => {
-      if (this.#isPaused) this.#kept.push(pieces);
+      if (this.#kept.isPaused)
+        this.#kept.keep(() => {
+          events.message(pieces);
+        });
       else if (!this.#isOver) events.message(pieces);
     });
     this.#stream = new SingleStream(
@@ -178,27 +180,18 @@ export class SessionConnection {
    * kept, at most the window, since the peer gets no more room meanwhile.
    */
   pause(): void {
-    this.#isPaused = true;
+    this.#kept.pause();
     this.#stream.hold(true);
   }
 
   resume(): void {
-    if (!this.#isPaused) return;
-    this.#isPaused = false;
-    while (this.#keptDone < this.#kept.length && !this.#isOver) {
-      const next = this.#kept[this.#keptDone++] ?? [];
-      if (typeof next === 'function') next();
-      else this.events.message(next);
-      if (this.#isPaused) return;
-    }
-    this.#kept.length = 0;
-    this.#keptDone = 0;
-    this.#stream.hold(false);
+    if (!this.#kept.isPaused) return;
+    if (this.#kept.resume(() => this.#isOver)) this.#stream.hold(false);
   }
 
   /** What must not overtake messages. */
   #tell(event: () => void): void {
-    if (this.#isPaused) this.#kept.push(event);
+    if (this.#kept.isPaused) this.#kept.keep(event);
     else if (!this.#isOver) event();
   }
 
@@ -245,6 +238,7 @@ export class SessionConnection {
     this.#hasHeard = true;
     try {
       this.#stream.receive(chunk);
+      letGo(chunk);
     } catch (error) {
       if (error instanceof StorageError) {
         this.#isDeaf = true;

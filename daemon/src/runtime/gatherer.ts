@@ -38,15 +38,19 @@ export class Gatherer {
     this.#end = end;
   }
 
-  /** Adds data behind what was written. It is not copied if it is large, and must then stay unchanged. */
-  push(data: Buffer): void {
+  /**
+   * Adds data behind what was written. It is not copied if it is large, and must then stay unchanged.
+   * @returns whether it was copied
+   */
+  push(data: Buffer): boolean {
     if (data.length < COPY_BELOW_BYTES) {
       const slab = this.reserve(data.length);
       this.#end += data.copy(slab, this.#end);
-      return;
+      return true;
     }
     this.#closePiece();
     this.#pieces.push(data);
+    return false;
   }
 
   /** Hands over what was gathered, in order. */

@@ -3,14 +3,15 @@
  * buffer of 64 KiB for every read, shrunk to what came: for large data that is sixteen of them for each megabyte, whose
  * collection was a third of the daemon's time.
  *
- * A slab is never written twice: its views may be kept as long as somebody likes. How large the next one is follows what
- * comes, so that a quiet connection has a small one.
+ * Whoever gets a view holds its bytes (reused-memory.ts); nothing is written over it before he lets go of them. How
+ * large the next slab is follows what comes, so that a quiet connection has a small one.
  */
 import { Socket, type OnReadOpts, type SocketConstructorOpts } from 'node:net';
+import { hold, letGo, takeSlab } from './reused-memory.js';
 
 /** What a connection has that sends little. There may be thousands. */
 const SLAB_BYTES_MIN = 16 * 1024;
-/** Larger ones are fresh pages each time, which costs more than the reads they save. */
+/** Larger ones were not faster. */
 const SLAB_BYTES_MAX = 256 * 1024;
 /** A read gets at least a quarter of a slab or this, or another: many small reads share one, large ones are not cut. */
 const ROOM_BYTES = 16 * 1024;
@@ -24,7 +25,7 @@ const SLAB_SIZES: ReadonlySet<number> = new Set(
 );
 
 export class ReceiveSlab {
-  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES_MIN);
+  #slab = takeSlab(SLAB_BYTES_MIN);
   #usedBytes = 0;
   /** Since this slab began, a read filled all the room that it had. */
   #wasFilled = false;
@@ -36,11 +37,12 @@ export class ReceiveSlab {
     return this.#slab.subarray(this.#usedBytes);
   }
 
-  /** The first bytes of what was offered have been received. */
+  /** The first bytes of what was offered have been received; they are held by whoever gets them. */
   take(bytes: number): Buffer {
     const end = this.#usedBytes + bytes;
     if (end === this.#slab.length) this.#wasFilled = true;
     const view = this.#slab.subarray(this.#usedBytes, end);
+    hold(view);
     this.#usedBytes = end;
     return view;
   }
@@ -48,7 +50,8 @@ export class ReceiveSlab {
   #renew(): void {
     const { length } = this.#slab;
     const bytes = this.#wasFilled ? length * 2 : length / 2;
-    this.#slab = Buffer.allocUnsafeSlow(Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, bytes)));
+    letGo(this.#slab);
+    this.#slab = takeSlab(Math.min(SLAB_BYTES_MAX, Math.max(SLAB_BYTES_MIN, bytes)));
     this.#usedBytes = 0;
     this.#wasFilled = false;
   }

@@ -18,6 +18,7 @@ import type { BlockDevice } from '../block/block-device.js';
 import type { BlockError } from '../block/block-error.js';
 import { isZeroPiece } from '../block/zeroes.js';
 import { checkRequest } from '../block/request-check.js';
+import { letGoAll } from '../runtime/reused-memory.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import { StorageError } from '../rpc/storage-error.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
@@ -220,6 +221,7 @@ export class NodeSession {
 
   readonly #onCompleted = (job: NodeJob, result: BlockResult): void => {
     this.#executing -= 1;
+    letGoAll(job.payload);
     if (job.section >= 0 && !this.#ended) {
       for (const flush of this.#flushes.changeEnded(job.section)) this.#submit(flush);
     }

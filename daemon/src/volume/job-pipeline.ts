@@ -13,6 +13,7 @@ import {
 } from '../block/block-request.js';
 import type { BlockCompletion } from '../block/block-device.js';
 import { StorageError } from '../rpc/storage-error.js';
+import { letGoAll } from '../runtime/reused-memory.js';
 import { TurnEnd } from '../runtime/turn-end.js';
 import type { StorageSession } from '../transport/storage-client.js';
 import { flushDetail, misfit, replayDetail, unasked, unwrittenDetail } from './answer-check.js';
@@ -168,6 +169,8 @@ export class JobPipeline {
     this.inFlight.take(sequence);
     this.#window.release(job);
     this.#settle(job, answer);
+    // It went out on this session alone, and the log has it. A part's data may be on its way on an older one, too.
+    letGoAll(job.request.payload);
     return undefined;
   }
 
@@ -280,21 +283,15 @@ export class JobPipeline {
     while (this.#session !== undefined) {
       const sequence = this.#window.next();
       if (sequence === undefined) return;
-      const isPart = sequence < this.#resend.endSequence;
-      const job = isPart
-        ? this.#resend.jobAt(sequence, (part) => this.#partJob(sequence, part))
-        : this.inFlight.get(sequence);
-      if (job === undefined) {
-        this.#window.skip();
-      } else {
-        if (!this.#window.admitsNext(job)) return;
-        this.#session.send(sequence, job.request);
-      }
+      const job = this.#resend.jobAt(sequence, this.#partRequest) ?? this.inFlight.get(sequence);
+      if (job === undefined) this.#window.skip();
+      else if (this.#window.admitsNext(job)) this.#session.send(sequence, job.request);
+      else return;
     }
   }
 
-  #partJob(sequence: number, part: ResendPart): Job {
+  readonly #partRequest = (part: ResendPart): BlockRequest => {
     if (part.isReplay) this.counters.requestsReplayed += 1;
-    return new Job(sequence, this.#source.request(part), () => undefined, 'resend');
-  }
+    return this.#source.request(part);
+  };
 }

@@ -20,6 +20,7 @@ import {
 } from '../block/block-request.js';
 import type { DeviceFacts } from '../block/device-facts.js';
 import type { Clock } from '../runtime/clock.js';
+import { hold, letGoAll } from '../runtime/reused-memory.js';
 import type { JobPipeline } from './job-pipeline.js';
 import { countAnswer } from './volume-counters.js';
 
@@ -79,7 +80,7 @@ export class ReadAhead {
 
   /** Nothing that was fetched is sure any more. */
   forget(): void {
-    this.#fetched = [];
+    this.#keep(() => false);
     this.#following = 0;
   }
 
@@ -89,15 +90,26 @@ export class ReadAhead {
       if (payload === undefined || offsetBytes < from || offsetBytes + lengthBytes > endBytes)
         continue;
       if (this.clock.nowMs() - askedMs > READ_AHEAD_AGE_MS) break;
-      return slices(payload, offsetBytes - from, offsetBytes - from + lengthBytes);
+      const views = slices(payload, offsetBytes - from, offsetBytes - from + lengthBytes);
+      for (const view of views) hold(view);
+      return views;
     }
     return undefined;
   }
 
+  /** What else was fetched is thrown away. */
+  #keep(isKept: (one: Fetched) => boolean): void {
+    if (this.#fetched.length === 0) return;
+    const kept = this.#fetched.filter(isKept);
+    for (const one of this.#fetched) {
+      if (one.payload !== undefined && !kept.includes(one)) letGoAll(one.payload);
+    }
+    this.#fetched = kept;
+  }
+
   /** A change goes to the node: what was fetched of its range is not what it would read any more. */
   #void({ offsetBytes, lengthBytes }: BlockRequest): void {
-    if (this.#fetched.length === 0) return;
-    this.#fetched = this.#fetched.filter(
+    this.#keep(
       (one) => one.endBytes <= offsetBytes || one.offsetBytes >= offsetBytes + lengthBytes,
     );
   }
@@ -118,7 +130,7 @@ export class ReadAhead {
   #fetchBehind({ sizeBytes, requestBytesMax }: DeviceFacts): void {
     const next = this.#nextOffsetBytes;
     const nowMs = this.clock.nowMs();
-    this.#fetched = this.#fetched.filter(
+    this.#keep(
       ({ offsetBytes, endBytes, askedMs }) =>
         endBytes > next &&
         offsetBytes - next <= this.bytesMax &&
@@ -146,7 +158,7 @@ export class ReadAhead {
       this.#fetchesUnderWay -= 1;
       if (error === undefined) one.payload = payload;
       // Whoever asks for it asks the node, and hears the reason.
-      else this.#fetched = this.#fetched.filter((other) => other !== one);
+      else this.#keep((other) => other !== one);
     });
   }
 }

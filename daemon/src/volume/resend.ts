@@ -5,8 +5,8 @@
  * A resend that is interrupted must be begun again by the next session, whatever that one's write verifier
  * says: what it was to bring back is not there yet.
  */
-import type { BlockResult } from '../block/block-request.js';
-import type { Job } from './in-flight.js';
+import type { BlockRequest, BlockResult } from '../block/block-request.js';
+import { Job } from './in-flight.js';
 import type { ResendPart } from './resend-plan.js';
 
 /** What the answer to a part means. */
@@ -69,12 +69,12 @@ export class Resend {
   }
 
   /** The part's job, made when it is its turn: its data is read back from the log only then. */
-  jobAt(sequence: number, make: (part: ResendPart) => Job): Job | undefined {
+  jobAt(sequence: number, requestOf: (part: ResendPart) => BlockRequest): Job | undefined {
     const made = this.#sent.get(sequence);
     if (made !== undefined) return made;
     const part = this.#partAt(sequence);
     if (part === undefined) return undefined;
-    const job = make(part);
+    const job = new Job(sequence, requestOf(part), () => undefined, 'resend');
     this.#sent.set(sequence, job);
     return job;
   }

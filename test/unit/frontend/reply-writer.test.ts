@@ -12,6 +12,7 @@ import { DONE } from '#daemon/block/block-request.js';
 import { zeroPiece } from '#daemon/block/zeroes.js';
 import { NbdJob, toNbdJob } from '#daemon/frontend/nbd-job.js';
 import { ReplyWriter } from '#daemon/frontend/reply-writer.js';
+import { letGo, takeSlab } from '#daemon/runtime/reused-memory.js';
 import { collected, socketPairs } from '#test/support/connection-pair.js';
 import { bytes, chunk, extendedChunk, simpleReply, u32, u64 } from '#test/support/nbd-bytes.js';
 
@@ -106,5 +107,51 @@ describe('ReplyWriter of a read over holes', () => {
       await answered('structured', PLAIN),
       chunk(1, 1, COOKIE, u64(OFFSET), ...PLAIN),
     );
+  });
+});
+
+describe('the data of a read', () => {
+  const pair = socketPairs();
+  const LARGE = 256 * 1024;
+
+  function largeJob(): NbdJob {
+    return new NbdJob('read', 0, LARGE, 0, [], 1, 2, false);
+  }
+
+  it('is let go of when the kernel has it, and not before', async () => {
+    const { near, far } = await pair();
+    const writer = new ReplyWriter(far, { replyKind: 'simple', metaContexts: [] });
+    // More than the kernel takes at once of a client that does not read.
+    const slabs = Array.from({ length: 40 }, (_, index) => takeSlab(LARGE).fill(index));
+    for (const slab of slabs) writer.completed(largeJob(), { ...DONE, payload: [slab] });
+    writer.flush();
+    await new Promise((resolve) => setImmediate(resolve));
+    assert.ok(slabs.every(({ length }) => length === LARGE));
+    const received = collected(near);
+    const ended = new Promise((resolve) => near.once('end', resolve));
+    far.end();
+    await ended;
+    const reply = bytes(u32(0x67446698), u32(0), u32(1), u32(2));
+    const expected = slabs.flatMap((_, index) => [reply, Buffer.alloc(LARGE, index)]);
+    assert.equal(received().compare(Buffer.concat(expected)), 0);
+    assert.ok(slabs.every(({ length }) => length === 0));
+  });
+
+  it('is let go of at once where it is copied', async () => {
+    const { far } = await pair();
+    const writer = new ReplyWriter(far, { replyKind: 'simple', metaContexts: [] });
+    const slab = takeSlab(LENGTH);
+    writer.completed(job(0), { ...DONE, payload: [slab] });
+    assert.equal(slab.length, 0);
+  });
+
+  it('that is not all there ends the program rather than to shift all that follows', async () => {
+    const { far } = await pair();
+    const writer = new ReplyWriter(far, { replyKind: 'simple', metaContexts: [] });
+    const slab = takeSlab(LENGTH);
+    letGo(slab);
+    assert.throws(() => {
+      writer.completed(job(0), { ...DONE, payload: [slab] });
+    }, /as long as it was asked for/);
   });
 });

@@ -7,6 +7,7 @@ import {
   SKIPPED_PAYLOAD_BYTES_MAX,
   type NbdRequest,
 } from 'nbd-server-helpers';
+import { letGo, letGoAll, takeSlab } from '#daemon/runtime/reused-memory.js';
 import {
   READ,
   bytes,
@@ -218,5 +219,39 @@ describe('RequestStream.incompleteBytes', () => {
     const stream = compact(10);
     stream.push(request(write(pattern(50), 1n)).subarray(0, 40));
     assert.equal(stream.incompleteBytes, 40);
+  });
+});
+
+describe('RequestStream.keptBytes', () => {
+  const wire = bytes(request(READ), request(write(pattern(3000), 1n)), request(READ));
+
+  /** Pushes a chunk as it is received, and lets go of all but what is kept. */
+  function receive(stream: RequestStream, content: Buffer): [chunk: Buffer, NbdRequest[]] {
+    const chunk = takeSlab(content.length);
+    content.copy(chunk);
+    const requests = stream.push(chunk);
+    letGo(chunk, chunk.length - stream.keptBytes);
+    return [chunk, requests];
+  }
+
+  it('is what payloads are views onto: nobody looks at the rest, wherever the stream is cut', () => {
+    for (const pieces of cuts(wire)) {
+      const stream = compact();
+      const requests = pieces.flatMap((piece) => receive(stream, piece)[1]);
+      assert.deepEqual(requests.map(plain), pushAll(compact(), [wire]));
+    }
+  });
+
+  it('is all that has to be let go of when the requests are done', () => {
+    const [chunk, requests] = receive(compact(), wire);
+    assert.equal(chunk.length, wire.length);
+    for (const { payload } of requests) letGoAll(payload);
+    assert.equal(chunk.length, 0);
+  });
+
+  it('is nothing where no payload is kept', () => {
+    const [skipped] = receive(compact(100), wire);
+    const [header] = receive(compact(), wire.subarray(0, 40));
+    assert.deepEqual([skipped.length, header.length], [0, 0]);
   });
 });

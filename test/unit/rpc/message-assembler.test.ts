@@ -3,6 +3,7 @@ import assert from 'node:assert/strict';
 import { describe, it } from 'node:test';
 import fc from 'fast-check';
 import { MessageAssembler } from '#daemon/rpc/message-assembler.js';
+import { letGo, letGoAll, takeSlab } from '#daemon/runtime/reused-memory.js';
 import { grpcMessage, u32 } from '#test/support/http2-frames.js';
 import { cut, cuts, pattern } from '#test/support/nbd-bytes.js';
 import { refusal } from '#test/support/storage-refusal.js';
@@ -23,6 +24,27 @@ function assembled(chunks: readonly Buffer[]): Buffer[] {
 }
 
 describe('MessageAssembler', () => {
+  it('holds what it hands on: nobody else need look at what was received', () => {
+    const contents = [pattern(70), pattern(9000), pattern(4096), pattern(1)];
+    const wire = Buffer.concat(contents.map((content) => grpcMessage(content)));
+    for (const chunks of cuts(wire)) {
+      const { stream, messages } = assembler();
+      const slabs = chunks.map((chunk) => {
+        const slab = takeSlab(chunk.length);
+        chunk.copy(slab);
+        stream.push(slab);
+        letGo(slab);
+        return slab;
+      });
+      assert.deepEqual(
+        messages.map((pieces) => Buffer.concat(pieces)),
+        contents,
+      );
+      for (const pieces of messages) letGoAll(pieces);
+      assert.ok(slabs.every(({ length }) => length === 0));
+    }
+  });
+
   it('gives the same messages wherever the stream is cut', () => {
     const contents = [pattern(70), Buffer.alloc(0), pattern(1), pattern(300, 9)];
     const wire = Buffer.concat(contents.map((content) => grpcMessage(content)));

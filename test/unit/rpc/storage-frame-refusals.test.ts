@@ -14,6 +14,7 @@ import {
   readRequest,
   writeRequest,
 } from '#daemon/block/block-request.js';
+import { letGo, takeSlab } from '#daemon/runtime/reused-memory.js';
 import { REQUESTS_PER_BATCH_MAX } from '#daemon/rpc/batch-columns.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import {
@@ -51,6 +52,13 @@ describe('a frame that is wrong', () => {
       assert.equal(error.kind, 'invalid');
     }
   }
+
+  it('is not written when the data of a write was let go of too early, and so is missing', () => {
+    const data = takeSlab(512);
+    const frame = requestFrame([writeRequest(0, Buffer.alloc(20)), writeRequest(512, data)]);
+    letGo(data);
+    assert.throws(() => encodeClientFrame(frame), /a write of 512 bytes carries 0 bytes/);
+  });
 
   it('is refused with a sentence when it is cut at any byte', () => {
     /** Cut there a frame is whole, and lacks the checksum that the session asks for. */

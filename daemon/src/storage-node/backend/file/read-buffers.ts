@@ -1,8 +1,9 @@
 /**
- * Buffers for reads. Small ones are cut from a larger piece, because an allocation of its own for every 4 KiB costs
- * more than the read; a piece lives as long as any of its reads is on its way out. Large ones are read into again once
- * their reply has gone: fresh memory must be cleared by the kernel page by page, which costs as much as the read.
+ * Buffers for reads, which are read into again once their reply has gone: fresh memory must be cleared by the kernel page
+ * by page, which costs as much as the read. Small ones are cut from a slab (runtime/reused-memory.ts), because an
+ * allocation of its own for every 4 KiB costs more than the read.
  */
+import { hold, letGo, takeSlab } from '../../../runtime/reused-memory.js';
 
 /** 64 reads of 4 KiB: one batch at depth 64. */
 const SLAB_BYTES = 256 * 1024;
@@ -12,12 +13,12 @@ const OWN_BUFFER_BYTES = 64 * 1024;
 export const SPARE_BYTES_MAX = 32 * 1024 * 1024;
 
 export class ReadBuffers {
-  #slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+  #slab = takeSlab(SLAB_BYTES);
   #usedBytes = 0;
   /** Free to be read into, by length. */
   readonly #spares = new Map<number, Buffer[]>();
   #spareBytes = 0;
-  /** Large ones that were given out and not back; so nothing can come back twice, or that was never ours. */
+  /** What was given out and not back; so nothing can come back twice, or that was never ours. */
   readonly #lent = new WeakSet<Buffer>();
 
   /** Bytes kept for reads to come. */
@@ -29,18 +30,26 @@ export class ReadBuffers {
   take(lengthBytes: number): Buffer {
     if (lengthBytes >= OWN_BUFFER_BYTES) return this.#takeLarge(lengthBytes);
     if (this.#usedBytes + lengthBytes > SLAB_BYTES) {
-      this.#slab = Buffer.allocUnsafeSlow(SLAB_BYTES);
+      letGo(this.#slab);
+      this.#slab = takeSlab(SLAB_BYTES);
       this.#usedBytes = 0;
     }
     const start = this.#usedBytes;
     this.#usedBytes += lengthBytes;
-    return this.#slab.subarray(start, start + lengthBytes);
+    const view = this.#slab.subarray(start, start + lengthBytes);
+    hold(view);
+    this.#lent.add(view);
+    return view;
   }
 
   /** Nobody sees these any more. */
   giveBack(buffers: readonly Buffer[]): void {
     for (const buffer of buffers) {
       if (!this.#lent.delete(buffer)) continue;
+      if (buffer.length < OWN_BUFFER_BYTES) {
+        letGo(buffer);
+        continue;
+      }
       if (this.#spareBytes + buffer.length > SPARE_BYTES_MAX) continue;
       this.#spareBytes += buffer.length;
       const spares = this.#spares.get(buffer.length);
