@@ -31,6 +31,29 @@ export function seekData(fd: number, offsetBytes: number): number;
 export function seekHole(fd: number, offsetBytes: number): number;
 
 /**
+ * Where data lies from the offset up to the end, by SEEK_DATA and SEEK_HOLE: first byte and end of each piece, one after
+ * the other, of at most `piecesMax` and 1024 pieces. The last may reach beyond the end.
+ * @throws EINVAL, EIO
+ */
+export function dataRuns(
+  fd: number,
+  offsetBytes: number,
+  endBytes: number,
+  piecesMax: number,
+): number[];
+
+/**
+ * The same on a thread of its own, for disks that are slow. The descriptor must stay open until it is over.
+ * @throws EAGAIN when 256 such calls are under way; rejects with what `dataRuns` throws
+ */
+export function dataRunsAway(
+  fd: number,
+  offsetBytes: number,
+  endBytes: number,
+  piecesMax: number,
+): Promise<number[]>;
+
+/**
  * preadv2(2) with RWF_NOWAIT: fills the buffer from the page cache, as far as that goes without waiting for a disk.
  * @returns how many bytes; -1 if none could be had so; 0 at the end of the file
  * @throws EOPNOTSUPP where the file system cannot say (FUSE, some of the network)

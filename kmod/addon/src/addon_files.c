@@ -97,6 +97,93 @@ static napi_value call_seek_hole(napi_env env, napi_callback_info info)
 	return seek(env, info, SEEK_HOLE);
 }
 
+/* More make one call take long. */
+#define PAIRS_MAX 1024
+
+struct runs_task {
+	struct bf_task task;
+	int fd, pairs_max, count;
+	int64_t offset, end;
+	int64_t positions[2 * PAIRS_MAX];
+};
+
+static void find_runs(struct bf_task *task)
+{
+	struct runs_task *asked = (struct runs_task *)task;
+
+	asked->count = bf_data_runs(asked->fd, asked->offset, asked->end, asked->positions, asked->pairs_max);
+}
+
+static napi_value runs_array(napi_env env, const struct runs_task *asked)
+{
+	napi_value array, position;
+
+	napi_create_array_with_length(env, (size_t)asked->count * 2, &array);
+	for (int at = 0; at < asked->count * 2; at++) {
+		napi_create_double(env, (double)asked->positions[at], &position);
+		napi_set_element(env, array, (uint32_t)at, position);
+	}
+	return array;
+}
+
+static void settle_runs(napi_env env, struct bf_task *task, napi_deferred promise)
+{
+	struct runs_task *asked = (struct runs_task *)task;
+
+	if (env != NULL && asked->count >= 0)
+		napi_resolve_deferred(env, promise, runs_array(env, asked));
+	else if (env != NULL)
+		napi_reject_deferred(env, promise, bf_errno_error(env, -asked->count, "lseek", ""));
+	free(asked);
+}
+
+/* NULL with an exception pending. */
+static struct runs_task *read_runs_task(napi_env env, napi_callback_info info)
+{
+	struct runs_task *asked;
+	int64_t given[4];
+
+	if (bf_read_integers(env, info, 4, 1, given) != 0)
+		return NULL;
+	asked = malloc(sizeof(*asked));
+	if (asked == NULL) {
+		bf_throw_errno(env, ENOMEM, "malloc");
+		return NULL;
+	}
+	asked->task = (struct bf_task){ .work = find_runs, .settle = settle_runs };
+	asked->fd = (int)given[0];
+	asked->offset = given[1];
+	asked->end = given[2];
+	asked->pairs_max = given[3] < PAIRS_MAX ? (int)given[3] : PAIRS_MAX;
+	return asked;
+}
+
+static napi_value call_data_runs(napi_env env, napi_callback_info info)
+{
+	struct runs_task *asked = read_runs_task(env, info);
+	napi_value result;
+
+	if (asked == NULL)
+		return NULL;
+	find_runs(&asked->task);
+	result = asked->count < 0 ? bf_throw_errno(env, -asked->count, "lseek") : runs_array(env, asked);
+	free(asked);
+	return result;
+}
+
+static napi_value call_data_runs_away(napi_env env, napi_callback_info info)
+{
+	struct runs_task *asked = read_runs_task(env, info);
+	napi_value promise;
+
+	if (asked == NULL)
+		return NULL;
+	promise = bf_start_task(env, "dataRunsAway", &asked->task);
+	if (promise == NULL)
+		free(asked);
+	return promise;
+}
+
 static napi_value call_lock_exclusive(napi_env env, napi_callback_info info)
 {
 	int64_t given[1];
@@ -151,6 +238,8 @@ void bf_export_files(napi_env env, napi_value exports)
 	bf_export_function(env, exports, "fallocateAway", call_fallocate_away);
 	bf_export_function(env, exports, "seekData", call_seek_data);
 	bf_export_function(env, exports, "seekHole", call_seek_hole);
+	bf_export_function(env, exports, "dataRuns", call_data_runs);
+	bf_export_function(env, exports, "dataRunsAway", call_data_runs_away);
 	bf_export_function(env, exports, "readCached", call_read_cached);
 	bf_export_function(env, exports, "lockExclusive", call_lock_exclusive);
 	bf_export_function(env, exports, "exchangeNames", call_exchange_names);

@@ -42,6 +42,27 @@ int64_t bf_seek(int fd, int64_t offset, int whence)
 	return position < 0 ? -errno : position;
 }
 
+int bf_data_runs(int fd, int64_t offset, int64_t end, int64_t *positions, int pairs_max)
+{
+	int count = 0;
+
+	while (offset < end && count < pairs_max) {
+		int64_t data = bf_seek(fd, offset, SEEK_DATA);
+
+		if (data == -ENXIO || data >= end)
+			break;
+		if (data < 0)
+			return (int)data;
+		offset = bf_seek(fd, data, SEEK_HOLE);
+		if (offset < 0)
+			return (int)offset;
+		positions[2 * count] = data;
+		positions[2 * count + 1] = offset;
+		count++;
+	}
+	return count;
+}
+
 int bf_lock_exclusive(int fd)
 {
 	while (flock(fd, LOCK_EX | LOCK_NB) != 0) {

@@ -20,6 +20,12 @@ int64_t bf_read_cached(int fd, void *buffer, size_t length, int64_t offset);
 /* lseek(2) with SEEK_DATA or SEEK_HOLE: the position, or -errno (-ENXIO: nothing of it up to the end). */
 int64_t bf_seek(int fd, int64_t offset, int whence);
 
+/*
+ * Where data lies from the offset on, up to the end: first byte and end of each piece, as pairs, at most `pairs_max`; the
+ * last may reach beyond the end. Returns how many pairs, or -errno.
+ */
+int bf_data_runs(int fd, int64_t offset, int64_t end, int64_t *positions, int pairs_max);
+
 /* flock(2), exclusive and without waiting: -EWOULDBLOCK if somebody else holds it. */
 int bf_lock_exclusive(int fd);
 

@@ -68,6 +68,31 @@ static void test_read_cached(void)
 	unlink(path);
 }
 
+/* Data of one page between two holes; only what is asked for is looked for. */
+static void test_data_runs(void)
+{
+	char path[] = "/tmp/blkferry-file-calls-XXXXXX";
+	int fd = mkstemp(path);
+	int64_t found[4];
+	char page[4096];
+
+	assert(fd >= 0);
+	memset(page, 'x', sizeof(page));
+	assert(ftruncate(fd, 1 << 20) == 0);
+	assert(bf_data_runs(fd, 0, 1 << 20, found, 2) == 0);
+	assert(pwrite(fd, page, sizeof(page), 65536) == sizeof(page));
+	assert(pwrite(fd, page, sizeof(page), 262144) == sizeof(page));
+	assert(bf_data_runs(fd, 0, 1 << 20, found, 2) == 2);
+	assert(found[0] == 65536 && found[1] >= 65536 + 4096 && found[2] == 262144 && found[3] >= 262144 + 4096);
+	assert(bf_data_runs(fd, 0, 1 << 20, found, 1) == 1 && found[0] == 65536);
+	assert(bf_data_runs(fd, 0, 65536, found, 2) == 0);
+	assert(bf_data_runs(fd, 66000, 66001, found, 2) == 1 && found[0] == 66000);
+	assert(bf_data_runs(fd, 0, 1 << 20, found, 0) == 0);
+	assert(bf_data_runs(-1, 0, 1, found, 2) == -EBADF);
+	close(fd);
+	unlink(path);
+}
+
 static void test_errno_names(void)
 {
 	assert(strcmp(bf_errno_name(ENOSPC), "ENOSPC") == 0);
@@ -104,6 +129,7 @@ int main(void)
 	unlink(path);
 	test_exchange();
 	test_read_cached();
+	test_data_runs();
 	test_errno_names();
 	puts("file_calls: all assertions held");
 	return 0;

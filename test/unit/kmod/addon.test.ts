@@ -7,6 +7,8 @@ import { fileURLToPath, pathToFileURL } from 'node:url';
 import {
   FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_PUNCH_HOLE,
+  dataRuns,
+  dataRunsAway,
   exchangeNames,
   fallocate,
   fallocateAway,
@@ -222,5 +224,24 @@ describe('timesSlept', () => {
     Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 5);
     const after = timesSlept();
     assert.ok(after > before);
+  });
+});
+
+describe('dataRuns', () => {
+  it('tells where data begins and ends, at most so many pieces, here and on another thread', async () => {
+    const fd = sparseFile('runs');
+    for (const at of [MIB, 3 * MIB]) fs.writeSync(fd, Buffer.alloc(65536, 1), 0, 65536, at);
+    const both = [MIB, MIB + 65536, 3 * MIB, 3 * MIB + 65536];
+    assert.deepEqual(dataRuns(fd, 0, 8 * MIB, 10), both);
+    assert.deepEqual(await dataRunsAway(fd, 0, 8 * MIB, 10), both);
+    assert.deepEqual(await dataRunsAway(fd, 0, 8 * MIB, 1), both.slice(0, 2));
+    assert.deepEqual(dataRuns(fd, MIB + 4096, MIB + 8192, 10), [MIB + 4096, MIB + 65536]);
+    assert.deepEqual(dataRuns(fd, 0, MIB, 10), []);
+    fs.closeSync(fd);
+  });
+
+  it('fails as Node does', async () => {
+    assert.throws(() => dataRuns(987_654, 0, 1, 1), { code: 'EBADF', syscall: 'lseek' });
+    await assert.rejects(dataRunsAway(987_654, 0, 1, 1), { code: 'EBADF', syscall: 'lseek' });
   });
 });

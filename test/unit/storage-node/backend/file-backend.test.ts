@@ -11,11 +11,13 @@ import {
   readRequest,
   writeRequest,
   joined,
+  type BlockResult,
 } from '#daemon/block/block-request.js';
 import type { BackendVolume, VolumeIdentity } from '#daemon/storage-node/backend/backend.js';
 import { FileBackend } from '#daemon/storage-node/backend/file/file-backend.js';
 import { EXTENTS_MAX } from '#daemon/storage-node/backend/file/file-extents.js';
 import { QUICK_PIECE_BYTES } from '#daemon/storage-node/backend/file/range-change.js';
+import { slowPace } from '#test/support/slow-pace.js';
 import { temporaryFolder } from '#test/support/temporary-folder.js';
 
 const KIB = 1024;
@@ -31,10 +33,14 @@ beforeEach(() => {
   fs.mkdirSync(folder);
 });
 
-async function newVolume(sizeBytes: number, blockBytes = 512): Promise<BackendVolume> {
+async function newVolume(
+  sizeBytes: number,
+  blockBytes = 512,
+  of = backend,
+): Promise<BackendVolume> {
   const identity: VolumeIdentity = { volumeId: 'v', sizeBytes, blockBytes };
-  await backend.create(identity, folder);
-  return backend.open(identity, folder);
+  await of.create(identity, folder);
+  return of.open(identity, folder);
 }
 
 function ends(errno: BlockError['errno']): (error: BlockError) => boolean {
@@ -148,6 +154,26 @@ describe('extents of a file volume', () => {
         [true, 704],
       ],
     );
+    await device.close();
+  });
+
+  it('are asked for on another thread while the disk is slow, in their turn', async () => {
+    const device = await newVolume(MIB, 4096, new FileBackend({ pace: slowPace() }));
+    await submitAsync(device, writeRequest(0, Buffer.alloc(4096, 1)));
+    const seen: BlockResult[] = [];
+    const status = new Promise<void>((resolve) => {
+      device.submit(rangeRequest('block-status', 0, 8192), (_request, result) => {
+        seen.push(result);
+        resolve();
+      });
+    });
+    assert.equal(seen.length, 0);
+    await submitAsync(device, writeRequest(4096, Buffer.alloc(4096, 2)));
+    await status;
+    assert.deepEqual(seen[0]?.extents, [
+      { lengthBytes: 4096, hole: false, zero: false },
+      { lengthBytes: 4096, hole: true, zero: true },
+    ]);
     await device.close();
   });
 

@@ -13,7 +13,6 @@ import fs from 'node:fs';
 import path from 'node:path';
 import { BlockError } from '../../../block/block-error.js';
 import {
-  BLOCK_FLAG,
   DONE,
   failed,
   payloadBytes,
@@ -25,8 +24,8 @@ import { REQUEST_BYTES_MAX, type DeviceFacts } from '../../../block/device-facts
 import { checkRequest } from '../../../block/request-check.js';
 import type { BackendVolume, StorageBackend, VolumeIdentity } from '../backend.js';
 import { completeWithFua } from '../fua-emulation.js';
+import { BlockStatuses } from './block-statuses.js';
 import { DiskPaces, type DiskPace } from './disk-pace.js';
-import { fileExtents } from './file-extents.js';
 import type { ReadCalls } from './file-reader.js';
 import { FlushQueue } from './flush-queue.js';
 import { changeSteps, writeHere } from './paced-change.js';
@@ -96,6 +95,7 @@ class FileVolume implements BackendVolume {
   readonly #flushes: FlushQueue;
   readonly #line = new RequestLine();
   readonly #reads: SparseReads;
+  readonly #statuses: BlockStatuses;
   /** Set when the volume takes no more requests. */
   #closed: Promise<void> | undefined;
 
@@ -108,6 +108,7 @@ class FileVolume implements BackendVolume {
   ) {
     this.#flushes = new FlushQueue(fd);
     this.#reads = new SparseReads(fd, volume.blockBytes, buffers, this.#line, pace, calls);
+    this.#statuses = new BlockStatuses(fd, this.#line, pace);
     const canPunch = canPunchHoles(fd, volume.sizeBytes);
     this.#facts = {
       sizeBytes: volume.sizeBytes,
@@ -202,19 +203,19 @@ class FileVolume implements BackendVolume {
   #start<Request extends BlockRequest>(request: Request, complete: BlockCompletion<Request>): void {
     const { offsetBytes, lengthBytes, kind } = request;
     assert(offsetBytes + lengthBytes <= this.#facts.sizeBytes, 'the request was checked');
-    if (kind === 'read') {
-      this.#reads.start(request, complete);
-      return;
+    if (kind === 'read') this.#reads.start(request, complete);
+    else if (kind === 'block-status')
+      this.#statuses.start(request, this.#facts.blockBytes, complete);
+    // The page cache does it when the read comes.
+    else if (kind === 'cache') complete(request, DONE);
+    else if (kind === 'write' && !this.pace.isSlow)
+      this.#finish(request, this.#written(request), complete);
+    else {
+      this.#line.run(changeSteps(this.fd, request, this.pace), (error) => {
+        const result = error === undefined ? DONE : failed(BlockError.from(error));
+        this.#finish(request, result, complete);
+      });
     }
-    const isChange = kind === 'write' || kind === 'trim' || kind === 'write-zeroes';
-    if (!isChange || (kind === 'write' && !this.pace.isSlow)) {
-      this.#finish(request, this.#apply(request), complete);
-      return;
-    }
-    this.#line.run(changeSteps(this.fd, request, this.pace), (error) => {
-      const result = error === undefined ? DONE : failed(BlockError.from(error));
-      this.#finish(request, result, complete);
-    });
   }
 
   #finish<Request extends BlockRequest>(
@@ -232,27 +233,12 @@ class FileVolume implements BackendVolume {
     );
   }
 
-  #apply(request: BlockRequest): BlockResult {
-    const { offsetBytes, lengthBytes, flags } = request;
+  #written(request: BlockRequest): BlockResult {
+    const { payload, lengthBytes } = request;
     try {
-      switch (request.kind) {
-        case 'write':
-          assert(payloadBytes(request.payload) === lengthBytes, 'a write is as long as it says');
-          writeHere(this.fd, request, this.pace);
-          return DONE;
-        case 'block-status': {
-          const extentsMax = (flags & BLOCK_FLAG.ONE_EXTENT) === 0 ? undefined : 1;
-          const range = {
-            offsetBytes,
-            endBytes: offsetBytes + lengthBytes,
-            blockBytes: this.#facts.blockBytes,
-          };
-          return { ...DONE, extents: fileExtents(this.fd, range, extentsMax) };
-        }
-        default:
-          // cache: the page cache does it when the read comes. The others do not come here.
-          return DONE;
-      }
+      assert(payloadBytes(payload) === lengthBytes, 'a write is as long as it says');
+      writeHere(this.fd, request, this.pace);
+      return DONE;
     } catch (error) {
       return failed(BlockError.from(error));
     }
