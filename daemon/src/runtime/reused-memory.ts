@@ -1,6 +1,7 @@
 /**
  * Slabs: memory in which what comes from sockets and disks lies side by side, used again as soon as nobody looks at it.
- * Left to the collector it was 5 to 15 collections a second for large requests, a quarter of the daemon's processor time.
+ * Left to the collector it was 10 to 15 collections a second for large requests, a quarter and more of the daemon's
+ * processor time.
  *
  * What is counted is bytes: whoever has a view of a slab holds its bytes and lets go of them when done; whoever passes
  * on a part holds that part first, for the other. Who forgets to let go costs nothing but speed: that slab is the
