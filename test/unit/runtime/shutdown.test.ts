@@ -34,7 +34,13 @@ function startStopping(stop: string, limitMs = 20_000): Promise<RunningProgram> 
     let stops = 0;
     shutdown.stopOnSignals({
       logger: log, clock: clock.SYSTEM_CLOCK, limitMs: ${limitMs},
-      stop: async () => { stops += 1; log.info({ event: 'stop_called', stops }); await (${stop})(); },
+      stop: async () => {
+        // It listens to what it waits for before anybody hears that it was called.
+        const stopped = (${stop})();
+        stops += 1;
+        log.info({ event: 'stop_called', stops });
+        await stopped;
+      },
     });
     setInterval(() => undefined, 1000);
     console.log('ready');
