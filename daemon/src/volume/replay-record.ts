@@ -22,6 +22,7 @@ const MAGIC = 0x42465233;
 export const HEADER_BYTES = 44;
 const END_BYTES = 8;
 const TWO_32 = 0x1_0000_0000;
+const DIGEST_OF_NOTHING = 0x811c9dc5;
 
 export interface ReadRecord {
   readonly record: ReplayRecord;
@@ -40,34 +41,62 @@ export function pushRecord(
   segment: number,
   payload: readonly Buffer[],
 ): void {
-  const header = gatherer.reserve(HEADER_BYTES);
+  gatherer.reserve(HEADER_BYTES);
   const at = gatherer.position;
-  header.writeUInt32BE(MAGIC, at);
-  writeUint64(header, at + 8, record.sequence);
-  header.writeUInt32BE(record.operation + record.flags * 256, at + 16);
-  header.writeUInt32BE(payloadBytes(payload), at + 20);
-  writeUint64(header, at + 24, record.offsetBytes);
-  writeUint64(header, at + 32, record.lengthBytes);
-  header.writeUInt32BE(segment, at + 40);
-  const digest = headerDigest(header, at);
-  header.writeUInt32BE(digest, at + 4);
+  const digest = writeHeader(gatherer.view, at, record, segment, payloadBytes(payload));
   gatherer.advance(at + HEADER_BYTES);
   if (payload.length === 0) return;
   for (const piece of payload) gatherer.push(piece);
-  const end = gatherer.reserve(END_BYTES);
-  const endAt = end.writeUInt32BE(digest, gatherer.position);
-  gatherer.advance(end.writeInt32BE(~digest, endAt));
+  gatherer.reserve(END_BYTES);
+  const endAt = gatherer.position;
+  gatherer.view.setInt32(endAt, digest);
+  gatherer.view.setInt32(endAt + 4, ~digest);
+  gatherer.advance(endAt + END_BYTES);
 }
 
-/** FNV-1a over words: every bit of every word counts. @returns an unsigned 32-bit number */
+/** @returns its digest */
+function writeHeader(
+  view: DataView,
+  at: number,
+  { sequence, operation, flags, offsetBytes, lengthBytes }: ReplayRecord,
+  segment: number,
+  payloadLength: number,
+): number {
+  view.setInt32(at, MAGIC);
+  let digest = writeUint64(view, at + 8, sequence, DIGEST_OF_NOTHING);
+  digest = writeWord(view, at + 16, operation + flags * 256, digest);
+  digest = writeWord(view, at + 20, payloadLength, digest);
+  digest = writeUint64(view, at + 24, offsetBytes, digest);
+  digest = writeUint64(view, at + 32, lengthBytes, digest);
+  digest = writeWord(view, at + 40, segment, digest);
+  view.setInt32(at + 4, digest);
+  return digest;
+}
+
+/** @returns the digest of what was written so far */
+function writeUint64(view: DataView, at: number, value: number, digest: number): number {
+  return writeWord(view, at + 4, value, writeWord(view, at, value / TWO_32, digest));
+}
+
+/** The lowest 32 bits of a whole number; of a fraction it is not looked at. */
+function writeWord(view: DataView, at: number, value: number, digest: number): number {
+  const word = value | 0;
+  view.setInt32(at, word);
+  return withWord(digest, word);
+}
+
+/** FNV-1a over words: every bit of every word counts. @returns a signed 32-bit number, as all digests here */
+function withWord(digest: number, word: number): number {
+  const product = Math.imul(digest ^ word, 0x01000193);
+  // The multiplication carries upwards only.
+  return product ^ (product >>> 15);
+}
+
 function headerDigest(bytes: Buffer, at: number): number {
-  let digest = 0x811c9dc5;
-  for (let word = at + 8; word < at + HEADER_BYTES; word += 4) {
-    digest = Math.imul(digest ^ bytes.readInt32BE(word), 0x01000193);
-    // The multiplication carries upwards only.
-    digest ^= digest >>> 15;
-  }
-  return digest >>> 0;
+  let digest = DIGEST_OF_NOTHING;
+  for (let word = at + 8; word < at + HEADER_BYTES; word += 4)
+    digest = withWord(digest, bytes.readInt32BE(word));
+  return digest;
 }
 
 /** Every whole record from the beginning on, and where the first byte that is none stands. */
@@ -83,7 +112,7 @@ export function readRecords(
     if (bytes.readUInt32BE(at) !== MAGIC || end > bytes.length) break;
     if (bytes.readUInt32BE(at + 40) !== segment) break;
     const digest = headerDigest(bytes, at);
-    if (digest !== bytes.readUInt32BE(at + 4)) break;
+    if (digest !== bytes.readInt32BE(at + 4)) break;
     if (payloadLength > 0 && !isEnd(bytes, end - END_BYTES, digest)) break;
     const record = readRecord(bytes, at);
     if (!isPossible(record, payloadLength)) break;
@@ -115,7 +144,7 @@ function isRange(offsetBytes: number, lengthBytes: number): boolean {
 }
 
 function isEnd(bytes: Buffer, at: number, digest: number): boolean {
-  return bytes.readUInt32BE(at) === digest && bytes.readInt32BE(at + 4) === ~digest;
+  return bytes.readInt32BE(at) === digest && bytes.readInt32BE(at + 4) === ~digest;
 }
 
 function readRecord(bytes: Buffer, at: number): ReplayRecord {
@@ -127,11 +156,6 @@ function readRecord(bytes: Buffer, at: number): ReplayRecord {
     offsetBytes: readUint64(bytes, at + 24),
     lengthBytes: readUint64(bytes, at + 32),
   };
-}
-
-function writeUint64(target: Buffer, at: number, value: number): void {
-  target.writeUInt32BE(Math.floor(value / TWO_32), at);
-  target.writeUInt32BE(value % TWO_32, at + 4);
 }
 
 function readUint64(bytes: Buffer, at: number): number {

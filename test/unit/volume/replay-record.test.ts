@@ -22,6 +22,25 @@ function record(changes: Partial<ReplayRecord>, payloadBytes: number): Buffer {
   return Buffer.concat(pieces.take());
 }
 
+describe('pushRecord', () => {
+  it('writes what earlier versions read, and they wrote', () => {
+    const pieces = new Gatherer(4096);
+    const numbers = {
+      sequence: 2 ** 40 + 7,
+      flags: 1,
+      offsetBytes: 2 ** 33 + 4096,
+      lengthBytes: 3,
+    };
+    pushRecord(pieces, { ...WRITE, ...numbers }, 9, [Buffer.from('abc')]);
+    assert.equal(
+      Buffer.concat(pieces.take()).toString('hex'),
+      ['42465233', '6756bd62', '0000010000000007', '00000102', '00000003', '0000000200001000'].join(
+        '',
+      ) + ['0000000000000003', '00000009', '616263', '6756bd62', '98a9429d'].join(''),
+    );
+  });
+});
+
 describe('readRecords', () => {
   const goodBytes = (bytes: Buffer): number => readRecords(bytes, 1).goodBytes;
 
