@@ -5,18 +5,11 @@
  * A batch is looked through as a whole before any of it is executed. The generation is checked in each
  * turn of the event loop in which some of it is executed: nothing of an older writer can be queued behind a
  * newer one. What completes in one turn is answered in one frame, so that batches stay batches on the way
- * back.
+ * back; of several small batches that come together the first is answered at once, and the others a few at a time.
  */
-import {
-  BLOCK_FLAG,
-  changesContent,
-  failed,
-  payloadBytes,
-  type BlockResult,
-} from '../block/block-request.js';
+import { changesContent, failed, type BlockResult } from '../block/block-request.js';
 import type { BlockDevice } from '../block/block-device.js';
 import type { BlockError } from '../block/block-error.js';
-import { isZeroPiece } from '../block/zeroes.js';
 import { checkRequest } from '../block/request-check.js';
 import { letGoAll } from '../runtime/reused-memory.js';
 import type { DeviceFacts } from '../block/device-facts.js';
@@ -24,6 +17,7 @@ import { StorageError } from '../rpc/storage-error.js';
 import type { ReplyBatchFrame, RequestBatchFrame } from '../rpc/storage-messages.js';
 import { FlushFailure } from '../block/flush-failure.js';
 import { FlushOrder } from './flush-order.js';
+import { GatheredReplies } from './gathered-replies.js';
 import { NodeJob, WaitingJobs } from './node-job.js';
 import { beyondLimits, notRising } from './session-breach.js';
 
@@ -34,14 +28,11 @@ export const REPLY_FRAME_BYTES_MAX = 512 * 1024;
  * request waits for so much, not for all that this one sent at once.
  */
 const TURN_BYTES = 1024 * 1024;
-/** What an extent takes in a frame. */
-const EXTENT_BYTES = 9;
 /**
- * What a hole that is left out counts: more than it takes with the data around it, so that a frame stays below
- * READ_EXTENTS_PER_BATCH_MAX.
+ * So many answers are a frame, though more may come in the turn. A frame for each of the small batches that a busy client
+ * sends was a system call here and two there for three requests; one for all that came left the client idle meanwhile.
  */
-const HOLE_BYTES = 128;
-
+const REPLIES_GATHERED = 8;
 export interface SessionLimits {
   readonly requestsInFlightMax: number;
   readonly bytesInFlightMax: number;
@@ -76,10 +67,7 @@ export class NodeSession {
   readonly #waiting = new WaitingJobs();
   /** The next of them are executed in the next turn. */
   #isDeferred = false;
-  #sequences: number[] = [];
-  #results: BlockResult[] = [];
-  #replyBytes = 0;
-  #verifierDue = false;
+  readonly #replies: GatheredReplies;
   #receiving = false;
   #turnEnds = false;
   #ended = false;
@@ -91,6 +79,7 @@ export class NodeSession {
   constructor(readonly options: NodeSessionOptions) {
     this.#deviceFacts = options.device.facts;
     this.#facts = this.#restrict(this.#deviceFacts);
+    this.#replies = new GatheredReplies(options.writeVerifier, options.leavesHolesOut);
   }
 
   /** The device's facts as this session may use them. */
@@ -134,7 +123,8 @@ export class NodeSession {
       }
     } finally {
       this.#receiving = false;
-      this.#sendReplies();
+      if (!this.#turnEnds || this.#replies.count >= REPLIES_GATHERED) this.#sendReplies();
+      this.#expectTurnEnd();
     }
   }
 
@@ -236,23 +226,15 @@ export class NodeSession {
     if (this.#ended) return;
     this.#unanswered -= 1;
     this.#unansweredBytes -= job.carriedBytes;
-    this.#sequences.push(job.sequence);
-    this.#results.push(result);
-    this.#replyBytes += this.#sentBytes(result.payload) + result.extents.length * EXTENT_BYTES;
-    if (result.error !== undefined) this.#replyBytes += result.error.reason.length;
-    if (isDurabilityRequest(job)) this.#verifierDue = true;
-    if (this.#replyBytes >= REPLY_FRAME_BYTES_MAX) this.#sendReplies();
-    else if (!this.#receiving && !this.#turnEnds) {
-      this.#turnEnds = true;
-      queueMicrotask(this.#endTurn);
-    }
+    this.#replies.add(job, result);
+    if (this.#replies.bytes >= REPLY_FRAME_BYTES_MAX) this.#sendReplies();
+    else if (!this.#receiving) this.#expectTurnEnd();
   }
 
-  #sentBytes(payload: readonly Buffer[]): number {
-    if (!this.options.leavesHolesOut) return payloadBytes(payload);
-    let bytes = 0;
-    for (const piece of payload) bytes += isZeroPiece(piece) ? HOLE_BYTES : piece.length;
-    return bytes;
+  #expectTurnEnd(): void {
+    if (this.#turnEnds) return;
+    this.#turnEnds = true;
+    queueMicrotask(this.#endTurn);
   }
 
   readonly #endTurn = (): void => {
@@ -261,21 +243,9 @@ export class NodeSession {
   };
 
   #sendReplies(): void {
-    if (this.#ended || this.#sequences.length === 0) return;
-    const { writeVerifier, leavesHolesOut, send } = this.options;
-    const frame: ReplyBatchFrame = {
-      kind: 'replies',
-      sequences: this.#sequences,
-      results: this.#results,
-      writeVerifier: this.#verifierDue ? writeVerifier : 0n,
-      leavesHolesOut,
-    };
-    const bytes = this.#replyBytes;
-    this.#sequences = [];
-    this.#results = [];
-    this.#replyBytes = 0;
-    this.#verifierDue = false;
-    send(frame, bytes);
+    if (this.#ended || this.#replies.count === 0) return;
+    const { bytes } = this.#replies;
+    this.options.send(this.#replies.take(), bytes);
     if (this.#unanswered === 0 && this.#whenAnswered.length > 0) wake(this.#whenAnswered.splice(0));
   }
 
@@ -283,11 +253,6 @@ export class NodeSession {
     if (!this.options.readOnly) return facts;
     return { ...facts, capabilities: { ...facts.capabilities, canWrite: false } };
   }
-}
-
-/** Its success promises that data is on stable storage. */
-function isDurabilityRequest({ kind, flags }: NodeJob): boolean {
-  return kind === 'flush' || (flags & BLOCK_FLAG.FUA) !== 0;
 }
 
 function wake(waiters: readonly (() => void)[]): void {

@@ -11,6 +11,7 @@ import { REQUEST_BYTES_MAX } from '#daemon/block/device-facts.js';
 import { StorageError } from '#daemon/rpc/storage-error.js';
 import type { ReplyBatchFrame } from '#daemon/rpc/storage-messages.js';
 import { NodeSession } from '#daemon/storage-node/node-session.js';
+import { settle } from '#test/support/fake-clock.js';
 import { MemoryDevice } from '#test/support/memory-catalog.js';
 
 const MIB = 1024 * 1024;
@@ -51,7 +52,8 @@ class Fixture {
     this.session.receive({ kind: 'requests', sequences, requests });
   }
 
-  turn(): void {
+  async turn(): Promise<void> {
+    await settle();
     this.later.shift()?.();
   }
 }
@@ -66,34 +68,34 @@ describe('NodeSession with much to do', () => {
   const answered = ({ frames }: Fixture): number[] =>
     frames.map(({ sequences }) => sequences.length);
 
-  it('does a share of it in each turn, in order, and answers each', () => {
+  it('does a share of it in each turn, in order, and answers each', async () => {
     const fixture = busy();
     fixture.receive(writeRequest(0, Buffer.alloc(512)), flushRequest());
     assert.deepEqual(answered(fixture), [1]);
     assert.equal(fixture.later.length, 1);
-    fixture.turn();
+    await fixture.turn();
     assert.deepEqual(answered(fixture), [1, 1]);
-    fixture.turn();
-    fixture.turn();
+    await fixture.turn();
+    await fixture.turn();
     assert.deepEqual(answered(fixture), [1, 1, 1, 2]);
     assert.equal(fixture.later.length, 0);
     const sequences = fixture.frames.flatMap((frame) => frame.sequences);
     assert.deepEqual(sequences, [1, 2, 3, 4, 5]);
   });
 
-  it('does nothing more when another has the lease meanwhile, and says so', () => {
+  it('does nothing more when another has the lease meanwhile, and says so', async () => {
     const fixture = busy();
     fixture.fenced = new StorageError('fenced', 'another writes');
-    fixture.turn();
+    await fixture.turn();
     assert.equal(fixture.broken, fixture.fenced);
     assert.deepEqual(answered(fixture), [1]);
     assert.equal(fixture.later.length, 0);
   });
 
-  it('does nothing more when it has ended meanwhile', () => {
+  it('does nothing more when it has ended meanwhile', async () => {
     const fixture = busy();
     fixture.session.end();
-    fixture.turn();
+    await fixture.turn();
     assert.deepEqual(answered(fixture), [1]);
     assert.equal(fixture.broken, undefined);
   });

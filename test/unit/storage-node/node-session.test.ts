@@ -109,6 +109,32 @@ describe('NodeSession: batches', () => {
     assert.deepEqual(fixture.frames.at(-1)?.sequences, [2]);
   });
 
+  it('answers the first of the batches that come in one turn at once, then eight requests at a time', async () => {
+    const fixture = new Fixture();
+    for (let batch = 0; batch < 6; batch += 1)
+      fixture.receive(readRequest(0, 512), readRequest(512, 512), readRequest(1024, 512));
+    const sent = (): (readonly number[])[] => fixture.frames.map(({ sequences }) => sequences);
+    assert.deepEqual(sent(), [
+      [1, 2, 3],
+      [4, 5, 6, 7, 8, 9, 10, 11, 12],
+    ]);
+    await settle();
+    assert.deepEqual(sent().slice(2), [[13, 14, 15, 16, 17, 18]]);
+    fixture.receive(readRequest(0, 512));
+    assert.deepEqual(sent().slice(3), [[19]], 'a new turn');
+  });
+
+  it('answers what is left of a turn when the session ends in it', () => {
+    const fixture = new Fixture();
+    for (let batch = 0; batch < 3; batch += 1) fixture.receive(readRequest(0, 512));
+    assert.equal(fixture.answers.length, 1);
+    fixture.session.end();
+    assert.deepEqual(
+      fixture.answers.map(([sequence]) => sequence),
+      [1, 2, 3],
+    );
+  });
+
   it('closes a reply frame when it is full, and begins the next', () => {
     const fixture = new Fixture();
     const half = REPLY_FRAME_BYTES_MAX / 2;
@@ -257,12 +283,13 @@ describe('NodeSession: broken rules', () => {
 });
 
 describe('NodeSession: durability', () => {
-  it('says its write verifier with every flush and FUA, and only then', () => {
+  it('says its write verifier with every flush and FUA, and only then', async () => {
     const fixture = new Fixture();
-    fixture.receive(writeRequest(0, BLOCK));
-    fixture.receive(flushRequest());
-    fixture.receive(writeRequest(0, BLOCK, BLOCK_FLAG.FUA));
-    fixture.receive(readRequest(0, 512));
+    const fua = writeRequest(0, BLOCK, BLOCK_FLAG.FUA);
+    for (const request of [writeRequest(0, BLOCK), flushRequest(), fua, readRequest(0, 512)]) {
+      fixture.receive(request);
+      await settle();
+    }
     assert.deepEqual(
       fixture.frames.map(({ writeVerifier }) => writeVerifier),
       [0n, 77n, 77n, 0n],
@@ -281,13 +308,14 @@ describe('NodeSession: durability', () => {
     assert.deepEqual(kinds(), ['write', 'write', 'flush']);
   });
 
-  it('reports a failed flush or FUA, which the client hears as an error', () => {
+  it('reports a failed flush or FUA, which the client hears as an error', async () => {
     const fixture = new Fixture();
     fixture.device.flushError = new BlockError('EIO', 'bad disk');
     fixture.receive(writeRequest(0, BLOCK));
     assert.equal(fixture.flushFailures, 0);
     fixture.receive(flushRequest(), writeRequest(0, BLOCK, BLOCK_FLAG.FUA));
     assert.equal(fixture.flushFailures, 2);
+    await settle();
     assert.deepEqual(fixture.answers.slice(1), [
       [2, 'EIO'],
       [3, 'EIO'],
