@@ -33,6 +33,7 @@ const TURN_BYTES = 1024 * 1024;
  * sends was a system call here and two there for three requests; one for all that came left the client idle meanwhile.
  */
 const REPLIES_GATHERED = 8;
+
 export interface SessionLimits {
   readonly requestsInFlightMax: number;
   readonly bytesInFlightMax: number;
